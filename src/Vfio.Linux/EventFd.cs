@@ -1,0 +1,107 @@
+using Vfio.Abi;
+
+namespace Vfio.Linux;
+
+/// <summary>
+/// A counter in the kernel that one side adds to and the other waits for: how interrupts and doorbells travel. Non-blocking,
+/// close-on-exec. Safe for use by many threads.
+/// </summary>
+public sealed class EventFd : IDisposable
+{
+    /// <summary>Makes a new eventfd.</summary>
+    /// <param name="initial">The counter's first value.</param>
+    /// <exception cref="LinuxException">The process or the system has no descriptor left.</exception>
+    public EventFd(uint initial = 0)
+    {
+        int fd = Interop.Eventfd(initial, Interop.EventfdCloseOnExec | Interop.EventfdNonBlocking);
+        if (fd < 0)
+        {
+            throw new LinuxException(Interop.LastError, "create an eventfd");
+        }
+
+        Descriptor = new FileDescriptor(fd, ownsHandle: true);
+    }
+
+    private EventFd(FileDescriptor descriptor)
+    {
+        Descriptor = descriptor;
+    }
+
+    /// <summary>The descriptor, owned by this object.</summary>
+    public FileDescriptor Descriptor { get; }
+
+    /// <summary>Takes over a descriptor that came from elsewhere, after checking that it is an eventfd, and makes it non-blocking.</summary>
+    /// <param name="fd">The descriptor. The new object owns it after success; after a failure it stays the caller's.</param>
+    /// <param name="eventFd">The result after success.</param>
+    /// <returns>EINVAL if it is not an eventfd.</returns>
+    /// <remarks>
+    /// The non-blocking flag belongs to the open file, which the sender still shares. One who clears it again and fills the
+    /// counter makes the next <see cref="Signal"/> wait, so a peer's eventfd is to be signalled only from threads that serve
+    /// nobody but that peer.
+    /// </remarks>
+    public static Errno TryAdopt(FileDescriptor fd, out EventFd? eventFd)
+    {
+        ArgumentNullException.ThrowIfNull(fd);
+        eventFd = null;
+        if (!fd.IsEventFd())
+        {
+            return Errno.EINVAL;
+        }
+
+        Errno error = fd.TrySetNonBlocking();
+        if (error == Errno.None)
+        {
+            eventFd = new EventFd(fd);
+        }
+
+        return error;
+    }
+
+    /// <summary>Adds to the counter with one write. A counter that is full counts as signalled: whoever waits for it is awake already.</summary>
+    /// <param name="value">What to add, below <see cref="ulong.MaxValue"/>, which Linux answers with EINVAL.</param>
+    public unsafe Errno Signal(ulong value = 1)
+    {
+        // SAFETY: eight bytes of a local.
+        while (Interop.Write(Descriptor, &value, sizeof(ulong)) < 0)
+        {
+            Errno error = Interop.LastError;
+            if (error != Errno.EINTR)
+            {
+                return error == Errno.EAGAIN ? Errno.None : error;
+            }
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary>Takes the whole counter, without waiting.</summary>
+    /// <param name="count">The sum of what was signalled since the last time; 0 when the result is false.</param>
+    /// <returns>False if nothing was signalled.</returns>
+    public unsafe bool TryConsume(out ulong count)
+    {
+        ulong value = 0;
+
+        // SAFETY: eight bytes of a local.
+        while (Interop.Read(Descriptor, &value, sizeof(ulong)) < 0)
+        {
+            if (Interop.LastError != Errno.EINTR)
+            {
+                count = 0;
+                return false;
+            }
+        }
+
+        count = value;
+        return true;
+    }
+
+    /// <summary>Waits until the counter is not zero, and leaves it as it is.</summary>
+    /// <param name="timeoutMilliseconds">The longest time to wait; -1 for ever.</param>
+    /// <returns>False after the time-out.</returns>
+    public bool Wait(int timeoutMilliseconds) => Poll.Wait(Descriptor, EventLoopEvents.Read, timeoutMilliseconds).Value > 0;
+
+    /// <summary>Closes the descriptor. Idempotent.</summary>
+    public void Dispose() => Descriptor.Dispose();
+
+    internal static EventFd FromOwned(int fd) => new(new FileDescriptor(fd, ownsHandle: true));
+}
