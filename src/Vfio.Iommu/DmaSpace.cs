@@ -1,0 +1,86 @@
+using Vfio.Abi;
+
+namespace Vfio.Iommu;
+
+/// <summary>A device's view of the memory that its user mapped for it: read, write and pin by I/O virtual address.</summary>
+/// <remarks>
+/// <para>
+/// Lives as long as the device. While the device is not bound, or not attached to an address space, every member answers
+/// <see cref="Errno.EINVAL"/> or <see cref="Errno.ENOENT"/> and touches nothing.
+/// </para>
+/// <para>All members may be called from any thread, and none allocates except <see cref="TryPin"/>.</para>
+/// </remarks>
+public sealed class DmaSpace
+{
+    private volatile IommufdAccess? _access;
+
+    /// <summary>Whether the device is bound and attached, so that transfers can succeed.</summary>
+    public bool IsAttached => _access?.AddressSpace is not null;
+
+    /// <summary>Copies from the user's memory to the device.</summary>
+    /// <param name="iova">First address; any alignment.</param>
+    /// <param name="destination">Receives the bytes.</param>
+    /// <returns>
+    /// <see cref="Errno.None"/>; <see cref="Errno.EINVAL"/> when the device is not bound, the length is 0 or the memory is being unmapped;
+    /// <see cref="Errno.ENOENT"/> at an address that is not mapped; <see cref="Errno.EPERM"/> when it may not be read;
+    /// <see cref="Errno.EFAULT"/> when the memory is gone; further ones from memory that is reached by messages.
+    /// </returns>
+    /// <remarks><c>vfio_dma_rw</c>. Not atomic: on failure earlier bytes may have been copied.</remarks>
+    public Errno Read(ulong iova, Span<byte> destination)
+    {
+        IommufdAccess? access = _access;
+        return access is null ? Errno.EINVAL : access.Read(iova, destination);
+    }
+
+    /// <summary>Copies from the device to the user's memory.</summary>
+    /// <param name="iova">First address; any alignment.</param>
+    /// <param name="source">The bytes.</param>
+    /// <returns>As for <see cref="Read"/>.</returns>
+    /// <remarks><c>vfio_dma_rw</c> with write.</remarks>
+    public Errno Write(ulong iova, ReadOnlySpan<byte> source)
+    {
+        IommufdAccess? access = _access;
+        return access is null ? Errno.EINVAL : access.Write(iova, source);
+    }
+
+    /// <summary>Opens a window for direct access during a few statements.</summary>
+    /// <param name="iova">First address.</param>
+    /// <param name="length">Length in bytes.</param>
+    /// <param name="access">What the device will do.</param>
+    /// <param name="window">The window; dispose it exactly once on success.</param>
+    /// <returns>As for <see cref="Read"/>; <see cref="Errno.EOPNOTSUPP"/> when the memory can only be copied or the range spans mappings.</returns>
+    public Errno TryOpenWindow(ulong iova, int length, DmaAccess access, out DmaWindow window)
+    {
+        IommufdAccess? current = _access;
+        if (current is null)
+        {
+            window = default;
+            return Errno.EINVAL;
+        }
+
+        return current.TryOpenWindow(iova, length, access, out window);
+    }
+
+    /// <summary>Takes a lease on memory. Only for devices that return true from <c>CanPin</c>.</summary>
+    /// <param name="iova">First address.</param>
+    /// <param name="length">Length in bytes.</param>
+    /// <param name="access">What the device will do.</param>
+    /// <param name="pin">The lease; dispose it when done, and at the latest in <c>OnDmaUnmap</c>.</param>
+    /// <returns>As for <see cref="Read"/>, all or nothing; <see cref="Errno.EOPNOTSUPP"/> when the memory can only be copied.</returns>
+    /// <remarks><c>vfio_pin_pages</c>.</remarks>
+    public Errno TryPin(ulong iova, ulong length, DmaAccess access, out DmaPin? pin)
+    {
+        IommufdAccess? current = _access;
+        if (current is null)
+        {
+            pin = null;
+            return Errno.EINVAL;
+        }
+
+        return current.TryPin(iova, length, access, out pin);
+    }
+
+    /// <summary>Connects the space to the access object of a binding, or disconnects it. For implementers of <c>BindIommufd</c>.</summary>
+    /// <param name="access">The access, or null at unbind.</param>
+    public void Connect(IommufdAccess? access) => _access = access;
+}

@@ -1,0 +1,163 @@
+using Vfio.Abi;
+
+namespace Vfio.Iommu;
+
+/// <summary>An I/O address space: what a device's DMA addresses mean (iommufd's IOAS).</summary>
+/// <remarks>Lock order: the access list's lock, then the map's; neither is held during a callback.</remarks>
+public sealed class Ioas : IommufdObject
+{
+    private readonly Lock _accessLock = new();
+    private readonly List<IommufdAccess> _accesses = [];
+
+    internal Ioas(IommufdContext context)
+        : base(context)
+    {
+    }
+
+    /// <summary>Number of mapped areas.</summary>
+    public int AreaCount => Map.Count;
+
+    /// <summary>Unit of addresses and lengths in bytes: 1, or a page while a device that pins is attached.</summary>
+    public ulong Alignment => Map.Alignment;
+
+    internal IovaMap Map { get; } = new();
+
+    /// <summary>Maps memory at a given address.</summary>
+    /// <param name="iova">First address, a multiple of <see cref="Alignment"/>.</param>
+    /// <param name="length">Length in bytes, a multiple of <see cref="Alignment"/>.</param>
+    /// <param name="source">The memory. The area takes its own reference; the caller keeps its own.</param>
+    /// <param name="sourceOffset">Where the range starts in the memory.</param>
+    /// <param name="access">What a device may do there: not <see cref="DmaAccess.None"/>.</param>
+    /// <returns>
+    /// <see cref="Errno.None"/>; <see cref="Errno.EINVAL"/> for a bad number or a reserved address; <see cref="Errno.EOVERFLOW"/> when
+    /// a range wraps; <see cref="Errno.EEXIST"/> when some of it is mapped already; <see cref="Errno.ENOSPC"/> when the context's limit is reached.
+    /// </returns>
+    /// <remarks><c>iopt_map_pages</c> with a fixed address; spec iommufd §2.6, §3.3.</remarks>
+    public Errno MapFixed(ulong iova, ulong length, MemorySource source, ulong sourceOffset, DmaAccess access)
+    {
+        Errno error = CheckSource(length, source, sourceOffset, access);
+        return error != Errno.None ? error : Map.MapFixed(iova, length, source, sourceOffset, access);
+    }
+
+    /// <summary>Maps memory at the lowest free address that suits it.</summary>
+    /// <param name="hint">The memory's own address or file offset: it decides alignment and the offset within a page.</param>
+    /// <param name="length">Length in bytes.</param>
+    /// <param name="source">The memory, as for <see cref="MapFixed"/>.</param>
+    /// <param name="sourceOffset">Where the range starts in the memory.</param>
+    /// <param name="access">What a device may do there.</param>
+    /// <param name="iova">The address chosen.</param>
+    /// <returns>As for <see cref="MapFixed"/>; <see cref="Errno.ENOSPC"/> when there is no room.</returns>
+    /// <remarks><c>iopt_alloc_iova</c>; spec iommufd §3.2.</remarks>
+    public Errno MapAnywhere(ulong hint, ulong length, MemorySource source, ulong sourceOffset, DmaAccess access, out ulong iova)
+    {
+        iova = 0;
+        Errno error = CheckSource(length, source, sourceOffset, access);
+        return error != Errno.None ? error : Map.MapAnywhere(hint, length, source, sourceOffset, access, out iova);
+    }
+
+    /// <summary>Unmaps every area inside a range. On return no device touches their memory any more.</summary>
+    /// <param name="range">The range; areas are removed whole.</param>
+    /// <param name="unmapped">Bytes removed, also when an error is returned.</param>
+    /// <returns>
+    /// <see cref="Errno.None"/>, also when nothing was mapped; <see cref="Errno.ENOENT"/> when an area reaches over an end of the range
+    /// (areas below it are gone); <see cref="Errno.EDEADLK"/> when a device does not give a pin back.
+    /// </returns>
+    /// <remarks><c>iopt_unmap_iova_range</c>; spec iommufd §3.4, §4.5. Devices that pinned get <c>OnDmaUnmap</c> on this thread.</remarks>
+    public Errno Unmap(IovaRange range, out ulong unmapped) => Map.Unmap(range, NotifyAll, out unmapped);
+
+    /// <summary>Whether an area covers an address, and which.</summary>
+    /// <param name="iova">The address.</param>
+    /// <param name="area">The area's range.</param>
+    /// <returns>True when it is mapped.</returns>
+    public bool TryGetArea(ulong iova, out IovaRange area)
+    {
+        IovaArea? found = Map.Find(iova);
+        area = found?.Range ?? default;
+        return found is not null;
+    }
+
+    /// <summary>Lists the ranges in which memory may be mapped.</summary>
+    /// <param name="ranges">Receives as many as fit, ascending.</param>
+    /// <returns>How many there are.</returns>
+    /// <remarks>IOMMU_IOAS_IOVA_RANGES; spec iommufd §2.4.</remarks>
+    public int GetUsableRanges(Span<IovaRange> ranges) => Map.GetUsableRanges(ranges);
+
+    /// <summary>Sets where automatic placement may map, and which ranges no device may ever make unusable.</summary>
+    /// <param name="ranges">Ranges that do not overlap; none lifts the restriction.</param>
+    /// <returns><see cref="Errno.None"/>, <see cref="Errno.EINVAL"/> for overlaps, or <see cref="Errno.EADDRINUSE"/>.</returns>
+    /// <remarks>IOMMU_IOAS_ALLOW_IOVAS; spec iommufd §2.5.</remarks>
+    public Errno SetAllowedRanges(ReadOnlySpan<IovaRange> ranges)
+    {
+        for (int i = 0; i < ranges.Length; i++)
+        {
+            for (int j = 0; j < i; j++)
+            {
+                if (ranges[i].Overlaps(ranges[j]))
+                {
+                    return Errno.EINVAL;
+                }
+            }
+        }
+
+        return Map.SetAllowed(ranges);
+    }
+
+    internal Errno Join(IommufdAccess access)
+    {
+        if (access.NeedsPages)
+        {
+            Errno error = Map.RequirePageAlignment();
+            if (error != Errno.None)
+            {
+                return error;
+            }
+        }
+
+        lock (_accessLock)
+        {
+            _accesses.Add(access);
+        }
+
+        return Errno.None;
+    }
+
+    internal void Leave(IommufdAccess access)
+    {
+        lock (_accessLock)
+        {
+            _accesses.Remove(access);
+        }
+
+        if (access.NeedsPages)
+        {
+            Map.ReleasePageAlignment();
+        }
+    }
+
+    internal override void Destroyed() => Unmap(IovaRange.All, out _);
+
+    private Errno CheckSource(ulong length, MemorySource source, ulong sourceOffset, DmaAccess access)
+    {
+        if (access == DmaAccess.None || length == 0 || sourceOffset > source.Length || length > source.Length - sourceOffset)
+        {
+            return Errno.EINVAL;
+        }
+
+        return Map.Count >= Context.Limits.MaximumAreas ? Errno.ENOSPC : Errno.None;
+    }
+
+    /// <summary>Tells every attached access about an area, whether or not it pinned there (spec iommufd §4.5.3).</summary>
+    private void NotifyAll(IovaRange area)
+    {
+        IommufdAccess[] accesses;
+        lock (_accessLock)
+        {
+            accesses = [.. _accesses];
+        }
+
+        foreach (IommufdAccess access in accesses)
+        {
+            access.NotifyUnmap(area.Start, area.Length);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+using Vfio.Abi;
+
+namespace Vfio.Iommu;
+
+/// <summary>
+/// Memory that can be mapped into an address space: what a range of I/O addresses stands for. The subject of iommufd's
+/// <c>iopt_pages</c>.
+/// </summary>
+/// <remarks>
+/// A source is owned by the areas that show it: each holds a reference, and when the last one is gone <see cref="Release"/> runs.
+/// All members may be called from several threads at once. They report failures as values.
+/// </remarks>
+public abstract class MemorySource
+{
+    private int _references = 1;
+
+    /// <summary>Length in bytes.</summary>
+    public abstract ulong Length { get; }
+
+    /// <summary>Whether the memory may be written at all.</summary>
+    public abstract bool IsWritable { get; }
+
+    /// <summary>How the memory is reached, for diagnostics: "mapped", "descriptor", "message" and so on.</summary>
+    public abstract string Kind { get; }
+
+    /// <summary>Copies from the memory.</summary>
+    /// <param name="offset">Offset in the source; offset and length lie inside <see cref="Length"/>.</param>
+    /// <param name="destination">Receives the bytes.</param>
+    /// <returns><see cref="Errno.None"/>, or <see cref="Errno.EFAULT"/> and others when the memory cannot be reached.</returns>
+    public abstract Errno Read(ulong offset, Span<byte> destination);
+
+    /// <summary>Copies to the memory.</summary>
+    /// <param name="offset">Offset in the source; offset and length lie inside <see cref="Length"/>.</param>
+    /// <param name="source">The bytes.</param>
+    /// <returns><see cref="Errno.None"/>, or an errno.</returns>
+    public abstract Errno Write(ulong offset, ReadOnlySpan<byte> source);
+
+    /// <summary>The address of the memory in this process, when access through it cannot fault whatever a peer does.</summary>
+    /// <param name="offset">Offset in the source.</param>
+    /// <returns>The address, or 0 when the memory can only be copied.</returns>
+    public virtual nint GetPointer(ulong offset) => 0;
+
+    /// <summary>
+    /// Called by an unmap that waits for transfers still running on this source. A source whose transfers need the waiting thread to
+    /// make progress (messages that this thread receives) does a bounded piece of that work here.
+    /// </summary>
+    /// <returns>True when something was done and the unmap should look again at once.</returns>
+    public virtual bool HelpTransfers() => false;
+
+    /// <summary>Gives up what the source holds; runs once, when nothing shows the source any more.</summary>
+    protected abstract void Release();
+
+    /// <summary>Takes a reference, for a caller that keeps the source beyond the areas that show it.</summary>
+    public void AddReference() => Interlocked.Increment(ref _references);
+
+    /// <summary>Gives a reference back. The creator holds one and gives it back after mapping.</summary>
+    public void RemoveReference()
+    {
+        if (Interlocked.Decrement(ref _references) == 0)
+        {
+            Release();
+        }
+    }
+}

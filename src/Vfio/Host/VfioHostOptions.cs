@@ -1,0 +1,28 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Vfio.Iommu;
+
+namespace Vfio;
+
+/// <summary>What a <see cref="VfioHost"/> takes from outside, so that every rule can be tested without waiting or privileges.</summary>
+public sealed record VfioHostOptions
+{
+    /// <summary>The clock that time-outs are measured by.</summary>
+    public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
+
+    /// <summary>Where the host and its devices log.</summary>
+    public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
+
+    /// <summary>What callers are allowed; asked at each privileged operation.</summary>
+    public Func<CallerCapabilities> Capabilities { get; init; } = static () => CallerCapabilities.All;
+
+    /// <summary>Whether devices without an IOMMU group may be registered as group devices, at their users' risk (<c>enable_unsafe_noiommu_mode</c>).</summary>
+    public bool UnsafeNoIommu { get; init; }
+
+    /// <summary>Bounds for iommufd contexts that the host's own users (servers, connections) open.</summary>
+    public IommufdLimits IommufdLimits { get; init; } = IommufdLimits.Default;
+
+    /// <summary>Time between two turns of the unregister loop.</summary>
+    /// <remarks>Ten seconds in the kernel (<c>vfio_unregister_group_dev</c>).</remarks>
+    public TimeSpan RequestInterval { get; init; } = TimeSpan.FromSeconds(10);
+}
