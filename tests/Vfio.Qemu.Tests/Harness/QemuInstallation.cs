@@ -1,0 +1,66 @@
+namespace Vfio.Qemu.Tests.Harness;
+
+/// <summary>
+/// QEMU and the guest's parts as <c>eng/guest/setup.sh</c> lays them out in the cache. A missing part is an error that
+/// names the command to run: a test that needs QEMU fails without it, it is never skipped.
+/// </summary>
+public sealed class QemuInstallation
+{
+    private static readonly Lazy<QemuInstallation> s_current = new(() => new QemuInstallation(FindCache()));
+
+    private readonly string _cache;
+
+    private QemuInstallation(string cache) => _cache = cache;
+
+    /// <summary>The installation of this user (<c>VFIO_CACHE</c>, else <c>XDG_CACHE_HOME</c>, else <c>~/.cache</c>).</summary>
+    public static QemuInstallation Current => s_current.Value;
+
+    /// <summary>The start script of QEMU 11 with <c>vfio-user-pci</c>.</summary>
+    public string Qemu => Require("qemu/bin/qemu-system-x86_64", "qemu");
+
+    /// <summary>The guest kernel, an ELF file that QEMU starts by PVH.</summary>
+    public string Kernel => Require("kernel/vmlinux", "kernel");
+
+    /// <summary>Modules of the guest kernel as an archive to append; empty when everything is built in.</summary>
+    public string KernelModules => Require("kernel/modules.cpio", "kernel");
+
+    /// <summary>busybox, the first process and the agent.</summary>
+    public string Initramfs => Require("initramfs/base.cpio", "initramfs");
+
+    /// <summary>
+    /// Whether the guest runs the project's own kernel, which has iommufd and VFIO's device files; Debian's has not.
+    /// </summary>
+    public bool HasOwnKernel => File.ReadAllText(Require("kernel/kind", "kernel")).Trim() == "own";
+
+    /// <summary>Fails unless the guest has the kernel with iommufd and VFIO's device files.</summary>
+    /// <exception cref="QemuException">The kernel in the cache is Debian's.</exception>
+    public void RequireOwnKernel()
+    {
+        if (!HasOwnKernel)
+        {
+            throw new QemuException(
+                "This test needs a guest kernel with iommufd, and the one in the cache is Debian's. Run eng/guest/setup.sh build-kernel");
+        }
+    }
+
+    private static string FindCache()
+    {
+        if (Environment.GetEnvironmentVariable("VFIO_CACHE") is { Length: > 0 } cache)
+        {
+            return cache;
+        }
+
+        string root = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } xdg
+            ? xdg
+            : Path.Combine(Environment.GetEnvironmentVariable("HOME") is { Length: > 0 } home ? home : "/tmp", ".cache");
+        return Path.Combine(root, "vfio.net");
+    }
+
+    private string Require(string path, string part)
+    {
+        string full = Path.Combine(_cache, path);
+        return File.Exists(full)
+            ? full
+            : throw new QemuException($"{full} is missing. Run eng/guest/setup.sh {part} (./check does it).");
+    }
+}

@@ -1,0 +1,159 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+using System.Text;
+
+namespace Vfio.Qemu.Tests.Harness;
+
+/// <summary>
+/// One QEMU. It never outlives this object: <see cref="Dispose"/> kills it, and when this process ends without doing so
+/// (a crash, SIGKILL), the pipe to its watcher closes, and the watcher kills it.
+/// </summary>
+public sealed class QemuProcess : IDisposable
+{
+    // The watcher is a child of the process that becomes QEMU, so that $$ is QEMU. It reads one line: a line means an
+    // orderly end, the end of the pipe without one means that nobody is left to end QEMU.
+    private const string StartScript =
+        "exec 3<&0; (read -r _ <&3 || kill -9 $$) >/dev/null 2>&1 & exec \"$@\" </dev/null 3<&-";
+
+    private const int MaximumOutput = 64 * 1024;
+
+    private readonly Process _process;
+    private readonly StringBuilder _output = new();
+    private readonly Lock _outputLock = new();
+    private bool _disposed;
+
+    private QemuProcess(Process process) => _process = process;
+
+    /// <summary>Completes when QEMU has ended, however it did.</summary>
+    public Task Exited { get; private set; } = Task.CompletedTask;
+
+    /// <summary>Whether QEMU has ended.</summary>
+    public bool HasExited => Exited.IsCompleted;
+
+    /// <summary>QEMU's process id.</summary>
+    public int Id => _process.Id;
+
+    /// <summary>The exit status; QEMU must have ended.</summary>
+    public int ExitCode => _process.ExitCode;
+
+    /// <summary>What QEMU printed (standard output and error), the last 64 KiB of it.</summary>
+    public string Output
+    {
+        get
+        {
+            lock (_outputLock)
+            {
+                return _output.ToString();
+            }
+        }
+    }
+
+    /// <summary>Starts QEMU with these arguments after the ones that every machine of the harness has.</summary>
+    public static QemuProcess Start(IEnumerable<string> arguments)
+    {
+        var start = new ProcessStartInfo("/bin/sh")
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        foreach (string argument in (string[])["-c", StartScript, "sh", QemuInstallation.Current.Qemu,
+            "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"])
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        foreach (string argument in arguments)
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        var qemu = new QemuProcess(new Process { StartInfo = start });
+        qemu._process.OutputDataReceived += (_, line) => qemu.Append(line.Data);
+        qemu._process.ErrorDataReceived += (_, line) => qemu.Append(line.Data);
+        qemu._process.Start();
+        qemu._process.BeginOutputReadLine();
+        qemu._process.BeginErrorReadLine();
+        qemu.Exited = qemu._process.WaitForExitAsync();
+        return qemu;
+    }
+
+    /// <summary>Waits for QEMU to connect to a socket that the harness listens on.</summary>
+    /// <exception cref="QemuException">QEMU ended instead, or did not connect in time.</exception>
+    public async Task<Socket> AcceptAsync(Socket listener, string purpose, TimeSpan timeout)
+    {
+        using var stop = new CancellationTokenSource(timeout);
+        Task<Socket> accept = listener.AcceptAsync(stop.Token).AsTask();
+        await Task.WhenAny(accept, Exited).ConfigureAwait(false);
+        if (!accept.IsCompleted)
+        {
+            await stop.CancelAsync();
+        }
+
+        try
+        {
+            return await accept;
+        }
+        catch (OperationCanceledException e)
+        {
+            throw new QemuException(Describe($"QEMU did not connect its {purpose} within {timeout.TotalSeconds} s"), e);
+        }
+    }
+
+    /// <summary>A failure message with QEMU's state and output.</summary>
+    public string Describe(string problem)
+    {
+        string state = HasExited ? $"QEMU has ended with status {_process.ExitCode}" : "QEMU is running";
+        string output = Output;
+        return $"{problem}. {state}; it printed {(output.Length == 0 ? "nothing" : ":" + Environment.NewLine + output)}";
+    }
+
+    public void Dispose()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
+        try
+        {
+            _process.Kill();
+        }
+        catch (InvalidOperationException)
+        {
+            // It has ended already.
+        }
+
+        _process.WaitForExit();
+        try
+        {
+            // The watcher's leave: QEMU's number may be somebody else's by now.
+            _process.StandardInput.WriteLine();
+            _process.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // The watcher has gone.
+        }
+
+        _process.Dispose();
+    }
+
+    private void Append(string? line)
+    {
+        if (line is null)
+        {
+            return;
+        }
+
+        lock (_outputLock)
+        {
+            _output.AppendLine(line);
+            if (_output.Length > MaximumOutput)
+            {
+                _output.Remove(0, _output.Length - MaximumOutput);
+            }
+        }
+    }
+}
