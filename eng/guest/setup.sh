@@ -4,7 +4,7 @@
 #
 #   eng/guest/setup.sh                 qemu, kernel, initramfs and headers
 #   eng/guest/setup.sh PART...         only these: qemu kernel initramfs headers debian-kernel
-#   eng/guest/setup.sh build-kernel    builds our own kernel from Debian's sources (15 minutes on two cores)
+#   eng/guest/setup.sh build-kernel    builds our own kernel from Debian's sources (five to ten minutes on two cores)
 #   eng/guest/setup.sh --env           prints the paths as shell assignments, and sets up nothing
 #
 # Layout below $VFIO_CACHE (default ~/.cache/vfio.net): each NAME is a link to NAME-KEY, where KEY changes with what

@@ -1,0 +1,260 @@
+using System.Net.Sockets;
+using System.Text.Json.Nodes;
+
+namespace Vfio.Qemu.Tests.Harness;
+
+/// <summary>
+/// A q35 machine with a real Linux, by software emulation. Commands run in the guest through an agent on its second
+/// serial port; the kernel's console goes to a file, the end of which is in every failure message.
+/// </summary>
+public sealed class GuestMachine : IAsyncDisposable
+{
+    private static readonly TimeSpan s_commandTimeout = TimeSpan.FromSeconds(60);
+
+    private readonly QemuProcess _qemu;
+    private readonly QmpClient _qmp;
+    private readonly GuestAgent _agent;
+    private readonly ScratchFolder _scratch;
+    private bool _disposed;
+
+    private GuestMachine(GuestOptions options, QemuProcess qemu, QmpClient qmp, GuestAgent agent, ScratchFolder scratch)
+    {
+        Options = options;
+        _qemu = qemu;
+        _qmp = qmp;
+        _agent = agent;
+        _scratch = scratch;
+    }
+
+    /// <summary>What the machine is made of.</summary>
+    public GuestOptions Options { get; }
+
+    /// <summary>The process, for its output and its end.</summary>
+    public QemuProcess Process => _qemu;
+
+    /// <summary>QEMU's control connection.</summary>
+    public QmpClient Qmp => _qmp;
+
+    /// <summary>How often the guest has booted; 0 for a restored one.</summary>
+    public int BootCount => _agent.Boots;
+
+    /// <summary>What the kernel and its first process printed.</summary>
+    public string ConsoleLog => File.Exists(ConsolePath(_scratch)) ? File.ReadAllText(ConsolePath(_scratch)) : "";
+
+    /// <summary>Boots a guest with these devices.</summary>
+    public static Task<GuestMachine> BootAsync(params IReadOnlyList<QemuDevice> devices) =>
+        BootAsync(new GuestOptions { Devices = devices });
+
+    /// <summary>Boots a guest and waits until it takes commands.</summary>
+    /// <exception cref="QemuException">It did not come up; the message has the console's end and QEMU's output.</exception>
+    public static async Task<GuestMachine> BootAsync(GuestOptions options)
+    {
+        GuestMachine guest = await StartAsync(options, []);
+        try
+        {
+            if (!await guest._agent.WaitForBootAsync(1, options.BootTimeout))
+            {
+                throw guest.Failure("The guest did not come up");
+            }
+
+            return guest;
+        }
+        catch
+        {
+            await guest.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Starts from a saved state, which takes a fraction of a boot.</summary>
+    public static async Task<GuestMachine> RestoreAsync(GuestSnapshot snapshot)
+    {
+        GuestMachine guest = await StartAsync(snapshot.Options, ["-incoming", "defer"]);
+        try
+        {
+            await guest._qmp.ExecuteAsync("migrate-incoming", new JsonObject { ["uri"] = $"file:{snapshot.StatePath}" });
+            await guest.WaitForMigrationAsync();
+            await guest._qmp.ExecuteAsync("cont");
+            return guest;
+        }
+        catch
+        {
+            await guest.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Runs shell text in the guest, each time in a shell of its own, and gives its result.</summary>
+    /// <exception cref="QemuException">No result came in time, or the guest went away.</exception>
+    public async Task<GuestResult> TryRunAsync(string script, TimeSpan? timeout = null) =>
+        await _agent.RunAsync(script, timeout ?? s_commandTimeout)
+            ?? throw Failure($"The guest gave no result of: {script}");
+
+    /// <summary>Runs shell text in the guest and gives what it printed.</summary>
+    /// <exception cref="QemuException">It failed, no result came in time, or the guest went away.</exception>
+    public async Task<string> RunAsync(string script, TimeSpan? timeout = null)
+    {
+        GuestResult result = await TryRunAsync(script, timeout);
+        return result.Status == 0
+            ? result.Output
+            : throw Failure($"The guest's command ended with status {result.Status}: {script}{Environment.NewLine}{result.Output}");
+    }
+
+    /// <summary>Waits until shell text succeeds in the guest, e.g. until a driver has bound.</summary>
+    public Task WaitUntilAsync(string condition, TimeSpan? timeout = null) =>
+        RunAsync($"until {condition}; do sleep 0.05; done", timeout);
+
+    /// <summary>Waits until the guest has booted this many times in all.</summary>
+    public async Task WaitForBootAsync(int count)
+    {
+        if (!await _agent.WaitForBootAsync(count, Options.BootTimeout))
+        {
+            throw Failure($"The guest did not boot for the {count}. time");
+        }
+    }
+
+    /// <summary>
+    /// Plugs a device into the running machine (give it a bus, <c>rp0</c> …). Linux ignores devices of class 0 here.
+    /// </summary>
+    public Task AddDeviceAsync(QemuDevice device) => _qmp.ExecuteAsync("device_add", device.ToJson());
+
+    /// <summary>Stops the machine and writes its state; the machine is of no further use.</summary>
+    internal async Task SaveAsync(string path)
+    {
+        await _qmp.ExecuteAsync("stop");
+        await _qmp.ExecuteAsync("migrate", new JsonObject { ["uri"] = $"file:{path}" });
+        await WaitForMigrationAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
+        _qemu.Dispose();
+        await _qemu.Exited;
+        _agent.Dispose();
+        _qmp.Dispose();
+        _scratch.Dispose();
+    }
+
+    private static string ConsolePath(ScratchFolder scratch) => scratch.File("console");
+
+    private static async Task<GuestMachine> StartAsync(GuestOptions options, IReadOnlyList<string> more)
+    {
+        var scratch = new ScratchFolder();
+        QemuProcess? qemu = null;
+        try
+        {
+            using Socket agentListener = Listen(scratch.File("agent"));
+            using Socket qmpListener = Listen(scratch.File("qmp"));
+            qemu = QemuProcess.Start([.. Arguments(options, scratch), .. more]);
+            GuestAgent agent = new(await qemu.AcceptAsync(agentListener, "agent socket", options.BootTimeout));
+            QmpClient qmp = await QmpClient.ConnectAsync(
+                qemu, await qemu.AcceptAsync(qmpListener, "QMP socket", options.BootTimeout));
+            return new GuestMachine(options, qemu, qmp, agent, scratch);
+        }
+        catch
+        {
+            qemu?.Dispose();
+            scratch.Dispose();
+            throw;
+        }
+    }
+
+    private static Socket Listen(string path)
+    {
+        var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(path));
+        listener.Listen(1);
+        return listener;
+    }
+
+    private static List<string> Arguments(GuestOptions options, ScratchFolder scratch)
+    {
+        QemuInstallation installation = QemuInstallation.Current;
+        List<string> arguments =
+        [
+            "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", $"{options.Processors}",
+            .. QemuArguments.Machine(options.Memory, options.SharedMemory),
+            "-serial", $"file:{ConsolePath(scratch)}",
+            "-chardev", $"socket,id=agent,path={scratch.File("agent")}", "-serial", "chardev:agent",
+            "-chardev", $"socket,id=qmp,path={scratch.File("qmp")}", "-mon", "chardev=qmp,mode=control",
+            "-kernel", installation.Kernel, "-initrd", BuildInitramfs(options, scratch),
+            "-append", "console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests tsc=reliable "
+                + $"no_timer_check random.trust_cpu=on vfio.agent {options.KernelArguments}",
+        ];
+        if (!options.AllowReboot)
+        {
+            arguments.Add("-no-reboot");
+        }
+
+        if (options.Iommu)
+        {
+            // Caching mode: a vfio-user device has to hear of every mapping. Before the devices that it translates for.
+            arguments.AddRange(["-device", "intel-iommu,intremap=on,caching-mode=on"]);
+        }
+
+        for (int port = 0; port < options.RootPorts; port++)
+        {
+            arguments.AddRange(["-device", $"pcie-root-port,id=rp{port},chassis={port + 1},slot={port + 1}"]);
+        }
+
+        arguments.AddRange(options.Arguments);
+        arguments.AddRange(QemuArguments.Devices(options.Devices));
+        return arguments;
+    }
+
+    private static string BuildInitramfs(GuestOptions options, ScratchFolder scratch)
+    {
+        QemuInstallation installation = QemuInstallation.Current;
+        string path = scratch.File("initramfs");
+        using FileStream stream = File.Create(path);
+        foreach (string part in (string[])[installation.Initramfs, installation.KernelModules])
+        {
+            using FileStream source = File.OpenRead(part);
+            source.CopyTo(stream);
+        }
+
+        if (options.Files.Count > 0)
+        {
+            var archive = new CpioArchive(stream);
+            foreach ((string guestPath, string hostPath) in options.Files)
+            {
+                archive.AddFromHost(guestPath, hostPath);
+            }
+
+            archive.Complete();
+        }
+
+        return path;
+    }
+
+    private async Task WaitForMigrationAsync()
+    {
+        while (true)
+        {
+            JsonNode state = await _qmp.ExecuteAsync("query-migrate");
+            switch (state["status"]?.GetValue<string>())
+            {
+                case "completed":
+                    return;
+                case "failed" or "cancelled":
+                    throw Failure($"The machine's state could not be transferred: {state["error-desc"]}");
+                default:
+                    await Task.Delay(5);
+                    break;
+            }
+        }
+    }
+
+    private QemuException Failure(string problem)
+    {
+        string log = ConsoleLog;
+        string tail = log.Length <= 4000 ? log : "…" + log[^4000..];
+        return new QemuException($"{_qemu.Describe(problem)}{Environment.NewLine}The console's end:{Environment.NewLine}{tail}");
+    }
+}
