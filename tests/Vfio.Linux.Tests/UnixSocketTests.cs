@@ -245,6 +245,40 @@ public sealed class UnixSocketTests : IDisposable
         Assert.Equal(1, received.Count);
     }
 
+    [Theory]
+    [InlineData(300_001, 50_000)]
+    [InlineData(16, 400_000)]
+    public void Send_that_was_cut_short_is_continued_without_sending_descriptors_again(int headerLength, int payloadLength)
+    {
+        byte[] header = new byte[headerLength];
+        byte[] payload = new byte[payloadLength];
+        new Random(1).NextBytes(header);
+        new Random(2).NextBytes(payload);
+        using DescriptorList received = new();
+        IoResult sent = default;
+
+        // A blocking sendmsg takes everything; one that times out with a part of the bytes gone returns that part.
+        _here.SetSendTimeout(TimeSpan.FromMilliseconds(400));
+        Thread sender = new(() => sent = _here.Send(header, payload, [_here.Descriptor]));
+        sender.Start();
+        Thread.Sleep(500);
+
+        byte[] all = new byte[headerLength + payloadLength];
+        int done = 0;
+        while (done < all.Length)
+        {
+            IoResult result = _there.Receive(all.AsSpan(done), received, ReceiveFlags.None);
+            Assert.True(result.Count > 0, result.ToString());
+            done += result.Count;
+        }
+
+        Assert.True(sender.Join(10_000));
+        Assert.Equal(all.Length, sent.Value);
+        Assert.True(all.AsSpan(0, headerLength).SequenceEqual(header));
+        Assert.True(all.AsSpan(headerLength).SequenceEqual(payload));
+        Assert.Equal(1, received.Count);
+    }
+
     [Fact]
     public void Send_to_a_peer_that_does_not_read_times_out()
     {
