@@ -1,0 +1,26 @@
+namespace Vfio.Pci;
+
+/// <summary>What <see cref="PciDeviceBuilder"/> made: constant while the device lives, except for the content of <see cref="Config"/>.</summary>
+internal sealed class PciConfiguration
+{
+    public required ConfigSpace Config { get; init; }
+
+    public required PciBar?[] Bars { get; init; }
+
+    /// <summary>The ROM's content, not rounded; null without a ROM.</summary>
+    public required byte[]? Rom { get; init; }
+
+    public required ulong RomSize { get; init; }
+
+    public required PciInterrupts Interrupts { get; init; }
+
+    public required int PowerOffset { get; init; }
+
+    public required int ExpressOffset { get; init; }
+
+    public required bool EnforceDecode { get; init; }
+
+    public required bool CanReset { get; init; }
+
+    public required PciDoorbell[] Doorbells { get; init; }
+}

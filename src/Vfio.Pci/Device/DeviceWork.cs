@@ -1,0 +1,199 @@
+namespace Vfio.Pci;
+
+/// <summary>
+/// Something a device does outside its register handlers: DMA, long computations, time-outs. It runs on the thread pool, never
+/// concurrently with itself, and costs no thread while idle.
+/// </summary>
+/// <remarks>
+/// <para>
+/// Made by <see cref="VfioPciDevice.CreateWork"/>. The callback runs with no lock held: it takes <see cref="VfioPciDevice.StateLock"/>
+/// to look at or change device state, and lets go of it around every DMA transfer. A reset or close cancels it: what was scheduled
+/// does not start any more, and a run under way sees <see cref="WorkTurn.IsCancelled"/>. The device's close waits for a run under way.
+/// </para>
+/// <para>All members may be called from any thread, with or without the state lock. Scheduling allocates nothing.</para>
+/// </remarks>
+public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly VfioPciDevice _device;
+    private readonly Action<WorkTurn> _run;
+    private readonly ManualResetEventSlim _idle = new(initialState: true);
+    private ITimer? _timer;
+    private int _generation;
+    private int _queuedGeneration;
+    private int _timerGeneration;
+    private int _runningThread;
+    private bool _queued;
+    private bool _running;
+    private bool _disposed;
+
+    internal DeviceWork(VfioPciDevice device, string name, Action<WorkTurn> run)
+    {
+        _device = device;
+        Name = name;
+        _run = run;
+    }
+
+    /// <summary>The work's name in logs.</summary>
+    public string Name { get; }
+
+    /// <summary>Whether a run is under way or about to start.</summary>
+    public bool IsBusy
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _running || (_queued && _queuedGeneration == _generation);
+            }
+        }
+    }
+
+    internal int Generation => Volatile.Read(ref _generation);
+
+    /// <summary>Asks for a run. Asking again before it starts changes nothing; asking while it runs makes it run once more.</summary>
+    public void Schedule()
+    {
+        lock (_gate)
+        {
+            ScheduleLocked();
+        }
+    }
+
+    /// <summary>Asks for a run after a delay by the host's clock; a later call replaces the delay.</summary>
+    /// <param name="delay">The delay; zero or less for at once.</param>
+    public void Schedule(TimeSpan delay)
+    {
+        lock (_gate)
+        {
+            if (delay <= TimeSpan.Zero)
+            {
+                ScheduleLocked();
+                return;
+            }
+
+            if (_disposed)
+            {
+                return;
+            }
+
+            _timerGeneration = _generation;
+            _timer ??= _device.Clock.CreateTimer(static state => ((DeviceWork)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            _timer.Change(delay, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    /// <summary>Forgets what was scheduled and marks a run under way as cancelled. Does not wait.</summary>
+    public void Cancel()
+    {
+        lock (_gate)
+        {
+            _generation++;
+            _timer?.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    /// <summary>Stops the work for good. Does not wait for a run under way. Idempotent; the device does this when it is released.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _disposed = true;
+            _generation++;
+            _timer?.Dispose();
+            _timer = null;
+        }
+    }
+
+    void IThreadPoolWorkItem.Execute()
+    {
+        WorkTurn turn;
+        lock (_gate)
+        {
+            _queued = false;
+            if (_queuedGeneration != _generation)
+            {
+                _idle.Set();
+                return;
+            }
+
+            _running = true;
+            _runningThread = Environment.CurrentManagedThreadId;
+            turn = new WorkTurn(this, _generation);
+        }
+
+        try
+        {
+            _run(turn);
+        }
+#pragma warning disable CA1031 // The author's mistake must not end the process that serves other devices; it is logged with its stack.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            _device.ReportWorkFailure(Name, exception);
+        }
+
+        lock (_gate)
+        {
+            _running = false;
+            _runningThread = 0;
+            if (_queued && _queuedGeneration == _generation)
+            {
+                ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+            }
+            else
+            {
+                _queued = false;
+                _idle.Set();
+            }
+        }
+    }
+
+    /// <summary>Waits until nothing runs. Called without any lock held, after <see cref="Cancel"/>.</summary>
+    /// <returns>False after the time-out.</returns>
+    internal bool Drain(TimeSpan limit)
+    {
+        lock (_gate)
+        {
+            // A callback that closes its own device cannot be waited for.
+            if (_runningThread == Environment.CurrentManagedThreadId)
+            {
+                return true;
+            }
+        }
+
+        return _idle.Wait(limit);
+    }
+
+    private void ScheduleLocked()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _queuedGeneration = _generation;
+        if (_queued)
+        {
+            return;
+        }
+
+        _queued = true;
+        _idle.Reset();
+        if (!_running)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        }
+    }
+
+    private void OnTimer()
+    {
+        lock (_gate)
+        {
+            if (_timerGeneration == _generation)
+            {
+                ScheduleLocked();
+            }
+        }
+    }
+}

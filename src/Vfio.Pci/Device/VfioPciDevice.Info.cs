@@ -1,0 +1,176 @@
+using System.Runtime.InteropServices;
+using Vfio.Abi;
+using Vfio.Linux;
+
+namespace Vfio.Pci;
+
+/// <content>Information, mapping and commands (spec vfio-core §5.6 to §5.11).</content>
+public abstract partial class VfioPciDevice
+{
+    /// <inheritdoc/>
+    protected sealed override Errno GetRegionInfo(ref RegionInfo info, CapabilityChain capabilities)
+    {
+        info.Position = PciLayout.Position(info.Index);
+        info.Size = 0;
+        info.Flags = RegionFlags.None;
+        switch (info.Index)
+        {
+            case < 6:
+                if (_bars[info.Index] is { } bar)
+                {
+                    DescribeBar(bar, ref info, capabilities);
+                }
+
+                return Errno.None;
+            case (uint)PciRegion.Rom:
+                info.Size = Configuration.RomSize;
+                info.Flags = info.Size == 0 ? RegionFlags.None : RegionFlags.Read;
+                return Errno.None;
+            case (uint)PciRegion.Config:
+                info.Size = (ulong)Config.Length;
+                info.Flags = RegionFlags.Read | RegionFlags.Write;
+                return Errno.None;
+            default:
+                return Errno.EINVAL;
+        }
+    }
+
+    /// <inheritdoc/>
+    protected sealed override Errno Map(in MapRequest request, out MappableMemory memory)
+    {
+        memory = default;
+        uint region = PciLayout.Region(request.Position);
+        ulong offset = PciLayout.Offset(request.Position);
+        if (region >= 6 || !request.Shared || request.Length == 0 || _bars[region] is not { } bar)
+        {
+            return Errno.EINVAL;
+        }
+
+        foreach (BarArea area in bar.Mappable)
+        {
+            if (offset >= area.Offset && offset < area.End && request.Length <= area.End - offset)
+            {
+                memory = new MappableMemory(area.Memory!.Descriptor, offset - area.Offset, request.Length);
+                return Errno.None;
+            }
+        }
+
+        return Errno.EINVAL;
+    }
+
+    /// <inheritdoc/>
+    protected sealed override IoResult Ioctl(uint command, UserArgument argument) => command switch
+    {
+        VfioUapi.VFIO_DEVICE_GET_INFO => GetInfo(argument),
+        VfioUapi.VFIO_DEVICE_GET_IRQ_INFO => GetIrqInfo(argument),
+        VfioUapi.VFIO_DEVICE_SET_IRQS => Interrupts.SetIrqs(argument, Host.EventLoop),
+        VfioUapi.VFIO_DEVICE_RESET => ResetByUser(),
+        VfioUapi.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO => GetHotResetInfo(argument),
+        VfioUapi.VFIO_DEVICE_PCI_HOT_RESET => HotReset(argument),
+        VfioUapi.VFIO_DEVICE_IOEVENTFD => SetIoEventFd(argument),
+        _ => Errno.ENOTTY,
+    };
+
+    private static void DescribeBar(PciBar bar, ref RegionInfo info, CapabilityChain capabilities)
+    {
+        info.Size = bar.Size;
+        info.Flags = RegionFlags.Read | RegionFlags.Write;
+        if (bar.Mappable.Length == 0)
+        {
+            return;
+        }
+
+        info.Flags |= RegionFlags.Map;
+        if (!bar.IsWhollyMappable)
+        {
+            Span<SparseArea> areas = stackalloc SparseArea[Math.Min(bar.Mappable.Length, 64)];
+            for (int i = 0; i < areas.Length; i++)
+            {
+                areas[i] = new SparseArea(bar.Mappable[i].Offset, bar.Mappable[i].Length);
+            }
+
+            capabilities.AddSparseMap(areas);
+        }
+
+        if (bar.HoldsMsixTable)
+        {
+            capabilities.Add((ushort)VfioUapi.VFIO_REGION_INFO_CAP_MSIX_MAPPABLE, 1, default);
+        }
+    }
+
+    private static Errno CopyOut<T>(UserArgument argument, in T value, uint argsz)
+        where T : unmanaged
+    {
+        ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in value));
+        return argument.Write(0, bytes[..(int)Math.Min(argsz, (uint)bytes.Length)]);
+    }
+
+    private IoResult GetInfo(UserArgument argument)
+    {
+        const int Minimum = 16;
+        Errno error = argument.ReadExtensible(Minimum, out vfio_device_info _, out uint argsz);
+        if (error != Errno.None)
+        {
+            return error;
+        }
+
+        var info = new vfio_device_info
+        {
+            argsz = argsz,
+            flags = (uint)(DeviceFlags.Pci | (Configuration.CanReset ? DeviceFlags.Reset : DeviceFlags.None)),
+            num_regions = PciLayout.RegionCount,
+            num_irqs = PciLayout.InterruptCount,
+        };
+        return CopyOut(argument, in info, argsz);
+    }
+
+    private IoResult GetIrqInfo(UserArgument argument)
+    {
+        Errno error = argument.Read(0, out vfio_irq_info info);
+        if (error != Errno.None)
+        {
+            return error;
+        }
+
+        if (info.argsz < 16 || info.index >= PciLayout.InterruptCount)
+        {
+            return Errno.EINVAL;
+        }
+
+        info.count = Interrupts.Count((PciInterrupt)info.index);
+        info.flags = (uint)((PciInterrupt)info.index switch
+        {
+            PciInterrupt.Intx => IrqInfoFlags.EventFd | IrqInfoFlags.Maskable | IrqInfoFlags.AutoMasked,
+
+            // Vectors may be added while MSI-X is enabled.
+            PciInterrupt.Msix => IrqInfoFlags.EventFd,
+            _ => IrqInfoFlags.EventFd | IrqInfoFlags.NoResize,
+        });
+        return argument.Write(0, in info);
+    }
+
+    private IoResult ResetByUser()
+    {
+        if (!Configuration.CanReset)
+        {
+            return Errno.EINVAL;
+        }
+
+        LogReset(Name, ResetKind.DeviceReset);
+        Reset(ResetKind.DeviceReset);
+        return IoResult.Success();
+    }
+
+    /// <summary>The device stands on no bus that could be reset as a whole.</summary>
+    private static IoResult GetHotResetInfo(UserArgument argument)
+    {
+        Errno error = argument.Read(0, out vfio_pci_hot_reset_info info);
+        return error != Errno.None ? error : info.argsz < 12 ? Errno.EINVAL : Errno.ENODEV;
+    }
+
+    private static IoResult HotReset(UserArgument argument)
+    {
+        Errno error = argument.Read(0, out vfio_pci_hot_reset request);
+        return error != Errno.None ? error : request.argsz < 12 || request.flags != 0 ? Errno.EINVAL : Errno.ENODEV;
+    }
+}
