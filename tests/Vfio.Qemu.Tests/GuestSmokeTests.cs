@@ -72,11 +72,7 @@ public sealed class GuestSmokeTests(GuestFixture fixture)
         await using GuestMachine guest = await GuestMachine.BootAsync(
             new GuestOptions { Iommu = true, Devices = [QemuDevice.Of("edu").At(4)] });
 
-        await guest.RunAsync("""
-            cd /sys/bus/pci/devices/0000:00:04.0
-            echo vfio-pci >driver_override
-            echo 0000:00:04.0 >/sys/bus/pci/drivers_probe
-            """);
+        await guest.BindAsync("0000:00:04.0", "vfio-pci");
         Assert.Equal("vfio-pci", await guest.RunAsync("basename $(readlink /sys/bus/pci/devices/0000:00:04.0/driver)"));
         Assert.Equal(
             "/dev/iommu\n/dev/vfio/devices/vfio0\n/dev/vfio/vfio",

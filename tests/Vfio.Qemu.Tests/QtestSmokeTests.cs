@@ -97,6 +97,55 @@ public sealed class QtestSmokeTests
     }
 
     [Fact]
+    public async Task ResetAsync_resets_devices()
+    {
+        using QtestMachine machine = await QtestMachine.StartAsync(QemuDevice.Of("edu").At(Slot));
+        QtestPciFunction edu = machine.Pci(Slot);
+        edu.Enable();
+        Assert.NotEqual(0u, edu.ReadConfig32(0x10));
+
+        await machine.ResetAsync();
+
+        Assert.Equal(0u, edu.ReadConfig32(0x10));
+        edu.Enable();
+        Assert.Equal(0x0100_00EDu, edu.ReadBar32(0, 0));
+    }
+
+    [Fact]
+    public async Task Nvme_has_a_64_bit_bar_and_msix()
+    {
+        using QtestMachine machine = await QtestMachine.StartAsync(
+            new QtestOptions { Devices = [QemuDevice.Of("nvme").At(Slot).With("serial", "s1")] });
+        QtestPciFunction nvme = machine.Pci(Slot);
+        nvme.Enable();
+
+        QtestBar bar = Assert.IsType<QtestBar>(nvme.Bars[0]);
+        Assert.True(bar.Is64Bit);
+        Assert.Null(nvme.Bars[1]);
+        Assert.NotEqual(0, nvme.FindCapability(0x11));
+        Assert.Equal(0x0001_0400u, nvme.ReadBar32(0, 8));
+
+        // An admin queue whose one command (Identify of a controller) is answered by a message to memory.
+        machine.WriteMemory(Buffer, new byte[0x4000]);
+        nvme.SetMsixVector(0, Buffer + 0x3000, 0xBEEF);
+        nvme.EnableMsix();
+        nvme.WriteBar32(0, 0x24, 0x000F_000F);
+        nvme.WriteBar64(0, 0x28, Buffer);
+        nvme.WriteBar64(0, 0x30, Buffer + 0x1000);
+        nvme.WriteBar32(0, 0x14, 0x0046_0001);
+        Assert.Equal(1u, nvme.ReadBar32(0, 0x1C) & 1);
+        byte[] identify = new byte[64];
+        identify[0] = 0x06;
+        BitConverter.TryWriteBytes(identify.AsSpan(24), Buffer + 0x2000);
+        identify[40] = 0x01;
+        machine.WriteMemory(Buffer, identify);
+        nvme.WriteBar32(0, 0x1000, 1);
+        machine.StepClock();
+        Assert.Equal(0xBEEFu, machine.WaitForChange32(Buffer + 0x3000, 0));
+        Assert.Equal(nvme.VendorId, BitConverter.ToUInt16(machine.ReadMemory(Buffer + 0x2000, 2)));
+    }
+
+    [Fact]
     public async Task StartAsync_without_server_says_what_qemu_said()
     {
         QemuException e = await Assert.ThrowsAsync<QemuException>(

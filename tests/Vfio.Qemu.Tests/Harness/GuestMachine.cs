@@ -113,6 +113,17 @@ public sealed class GuestMachine : IAsyncDisposable
         }
     }
 
+    /// <summary>Binds a function to a driver by its name, away from the one that has it.</summary>
+    /// <param name="address">The function as sysfs names it, e.g. <c>0000:00:04.0</c>.</param>
+    /// <param name="driver">The driver, e.g. <c>vfio-pci</c>.</param>
+    public Task BindAsync(string address, string driver) => RunAsync($"""
+        cd /sys/bus/pci/devices/{address} || exit 1
+        echo {driver} >driver_override
+        [ ! -e driver ] || echo {address} >driver/unbind
+        echo {address} >/sys/bus/pci/drivers_probe
+        [ "$(basename "$(readlink driver)")" = {driver} ]
+        """);
+
     /// <summary>
     /// Plugs a device into the running machine (give it a bus, <c>rp0</c> …). Linux ignores devices of class 0 here.
     /// </summary>
@@ -149,8 +160,8 @@ public sealed class GuestMachine : IAsyncDisposable
         QemuProcess? qemu = null;
         try
         {
-            using Socket agentListener = Listen(scratch.File("agent"));
-            using Socket qmpListener = Listen(scratch.File("qmp"));
+            using Socket agentListener = QemuProcess.Listen(scratch.File("agent"));
+            using Socket qmpListener = QemuProcess.Listen(scratch.File("qmp"));
             qemu = QemuProcess.Start([.. Arguments(options, scratch), .. more]);
             GuestAgent agent = new(await qemu.AcceptAsync(agentListener, "agent socket", options.BootTimeout));
             QmpClient qmp = await QmpClient.ConnectAsync(
@@ -165,14 +176,6 @@ public sealed class GuestMachine : IAsyncDisposable
         }
     }
 
-    private static Socket Listen(string path)
-    {
-        var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        listener.Bind(new UnixDomainSocketEndPoint(path));
-        listener.Listen(1);
-        return listener;
-    }
-
     private static List<string> Arguments(GuestOptions options, ScratchFolder scratch)
     {
         QemuInstallation installation = QemuInstallation.Current;
@@ -182,7 +185,7 @@ public sealed class GuestMachine : IAsyncDisposable
             .. QemuArguments.Machine(options.Memory, options.SharedMemory),
             "-serial", $"file:{ConsolePath(scratch)}",
             "-chardev", $"socket,id=agent,path={scratch.File("agent")}", "-serial", "chardev:agent",
-            "-chardev", $"socket,id=qmp,path={scratch.File("qmp")}", "-mon", "chardev=qmp,mode=control",
+            .. QemuArguments.Qmp(scratch.File("qmp")),
             "-kernel", installation.Kernel, "-initrd", BuildInitramfs(options, scratch),
             "-append", "console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests tsc=reliable "
                 + $"no_timer_check random.trust_cpu=on vfio.agent {options.KernelArguments}",

@@ -12,6 +12,10 @@ internal static class QemuArguments
         return ["-object", backend, "-machine", "q35,memory-backend=m0", "-m", $"{megabytes}"];
     }
 
+    /// <summary>The control connection, which QEMU opens to this socket.</summary>
+    public static IEnumerable<string> Qmp(string socketPath) =>
+        ["-chardev", $"socket,id=qmp,path={socketPath}", "-mon", "chardev=qmp,mode=control"];
+
     /// <summary>The devices, in order.</summary>
     public static IEnumerable<string> Devices(IEnumerable<QemuDevice> devices) =>
         devices.SelectMany(device => (string[])["-device", device.ToString()]);

@@ -78,6 +78,15 @@ public sealed class QemuProcess : IDisposable
         return qemu;
     }
 
+    /// <summary>A socket for QEMU to connect to.</summary>
+    public static Socket Listen(string path)
+    {
+        var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(path));
+        listener.Listen(1);
+        return listener;
+    }
+
     /// <summary>Waits for QEMU to connect to a socket that the harness listens on.</summary>
     /// <exception cref="QemuException">QEMU ended instead, or did not connect in time.</exception>
     public async Task<Socket> AcceptAsync(Socket listener, string purpose, TimeSpan timeout)

@@ -71,6 +71,21 @@ public sealed class QmpClient : IDisposable
         }
     }
 
+    /// <summary>Waits until an event has come this many times in all.</summary>
+    public async Task WaitForEventAsync(string name, int count = 1)
+    {
+        using var stop = new CancellationTokenSource(s_timeout);
+        while (_events.Count(e => e == name) < count)
+        {
+            if (stop.IsCancellationRequested)
+            {
+                throw new QemuException(_qemu.Describe($"The event {name} did not come"));
+            }
+
+            await Task.Delay(1);
+        }
+    }
+
     public void Dispose() => _stream.Dispose();
 
     private async Task ReadAsync()

@@ -33,14 +33,18 @@ public sealed class QtestMachine : IDisposable
     private ulong _nextMemory = MemoryWindow;
     private ulong _nextPort = PortWindow;
 
-    private QtestMachine(QemuProcess qemu, Socket socket)
+    private QtestMachine(QemuProcess qemu, Socket socket, QmpClient qmp)
     {
         _qemu = qemu;
         _socket = socket;
+        Qmp = qmp;
     }
 
     /// <summary>The process, for its output.</summary>
     public QemuProcess Process => _qemu;
+
+    /// <summary>QEMU's control connection, for <c>device_add</c> and the like.</summary>
+    public QmpClient Qmp { get; }
 
     /// <summary>Starts a machine with these devices.</summary>
     public static Task<QtestMachine> StartAsync(params IReadOnlyList<QemuDevice> devices) =>
@@ -51,12 +55,12 @@ public sealed class QtestMachine : IDisposable
     public static async Task<QtestMachine> StartAsync(QtestOptions options)
     {
         using var scratch = new ScratchFolder();
-        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        listener.Bind(new UnixDomainSocketEndPoint(scratch.File("qtest")));
-        listener.Listen(1);
+        using Socket listener = QemuProcess.Listen(scratch.File("qtest"));
+        using Socket qmpListener = QemuProcess.Listen(scratch.File("qmp"));
 
         List<string> arguments = ["-accel", "qtest", "-qtest", $"unix:{scratch.File("qtest")}", "-qtest-log", "none"];
         arguments.AddRange(QemuArguments.Machine(options.Memory, options.SharedMemory));
+        arguments.AddRange(QemuArguments.Qmp(scratch.File("qmp")));
         arguments.AddRange(options.Arguments);
         arguments.AddRange(QemuArguments.Devices(options.Devices));
 
@@ -64,7 +68,8 @@ public sealed class QtestMachine : IDisposable
         try
         {
             Socket socket = await qemu.AcceptAsync(listener, "qtest socket", s_timeout);
-            var machine = new QtestMachine(qemu, socket);
+            QmpClient qmp = await QmpClient.ConnectAsync(qemu, await qemu.AcceptAsync(qmpListener, "QMP socket", s_timeout));
+            var machine = new QtestMachine(qemu, socket, qmp);
             machine.EnableEcam();
             return machine;
         }
@@ -183,8 +188,22 @@ public sealed class QtestMachine : IDisposable
         _interrupts.Clear();
     }
 
+    /// <summary>
+    /// Resets the machine, and so every device in it (a vfio-user server sees DEVICE_RESET). BARs lose their addresses.
+    /// </summary>
+    public async Task ResetAsync()
+    {
+        int before = Qmp.Events.Count(e => e == "RESET");
+        await Qmp.ExecuteAsync("system_reset");
+        await Qmp.WaitForEventAsync("RESET", before + 1);
+        _nextMemory = MemoryWindow;
+        _nextPort = PortWindow;
+        EnableEcam();
+    }
+
     public void Dispose()
     {
+        Qmp.Dispose();
         _socket.Dispose();
         _qemu.Dispose();
     }
