@@ -53,6 +53,18 @@ public sealed class DescriptorList : IDisposable
     /// <summary>The same as <see cref="Clear"/>.</summary>
     public void Dispose() => Clear();
 
+    /// <summary>Hands everything to another list, whose own content is closed; this list is empty afterwards.</summary>
+    /// <param name="destination">The new owner.</param>
+    public void MoveTo(DescriptorList destination)
+    {
+        destination.Clear();
+        (destination._items, _items) = (_items, destination._items);
+        destination.Count = Count;
+        destination.Truncated = Truncated;
+        Count = 0;
+        Truncated = false;
+    }
+
     /// <summary>Takes possession of a raw descriptor; false if the list is full, and then the caller still has it.</summary>
     internal bool TryAdd(int fd)
     {

@@ -103,6 +103,24 @@ public sealed partial class UnixSocket : IDisposable
         return error;
     }
 
+    /// <summary>The effective user id of this process, to compare with <see cref="PeerCredentials.UserId"/>.</summary>
+    public static uint OwnUserId => Interop.GetEffectiveUserId();
+
+    /// <summary>Tells whether connections can be accepted on the socket, as against one that is connected.</summary>
+    /// <param name="listening">The answer after success.</param>
+    /// <returns><see cref="Errno.ENOTSOCK"/> for a descriptor of another kind.</returns>
+    public unsafe Errno TryGetListening(out bool listening)
+    {
+        int value = 0;
+        uint length = sizeof(int);
+
+        // SAFETY: the buffer is a local whose size is passed along.
+        Errno error = Interop.ToErrno(Interop.GetSocketOption(
+            Descriptor, Interop.LevelSocket, Interop.OptionAcceptsConnections, &value, &length));
+        listening = value != 0;
+        return error;
+    }
+
     /// <summary>
     /// Closes both directions without closing the descriptor: whoever waits in a receive, send or accept wakes up. Idempotent, and harmless on a
     /// connection that is already gone.

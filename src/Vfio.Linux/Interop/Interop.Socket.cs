@@ -11,6 +11,7 @@ internal static partial class Interop
     internal const int OptionSendBuffer = 7;
     internal const int OptionReceiveBuffer = 8;
     internal const int OptionPeerCredentials = 17;
+    internal const int OptionAcceptsConnections = 30;
     internal const int OptionReceiveTimeout = 20;
     internal const int OptionSendTimeout = 21;
     internal const int ControlRights = 1;
@@ -42,6 +43,9 @@ internal static partial class Interop
 
     [LibraryImport(LibC, EntryPoint = "shutdown", SetLastError = true)]
     internal static partial int Shutdown(FileDescriptor socket, int how);
+
+    [LibraryImport(LibC, EntryPoint = "geteuid")]
+    internal static partial uint GetEffectiveUserId();
 
     [LibraryImport(LibC, EntryPoint = "getsockopt", SetLastError = true)]
     internal static unsafe partial int GetSocketOption(FileDescriptor socket, int level, int option, void* value, uint* length);

@@ -38,6 +38,9 @@ public abstract partial class VfioDevice
     /// <summary>How many files have the device open. Changes under the device set's lock.</summary>
     public int OpenCount { get; internal set; }
 
+    /// <summary>Whether the device logs which pages its DMA wrote.</summary>
+    public bool HasDirtyLog => DirtyLog is not null;
+
     /// <summary>Whether new users can come.</summary>
     public bool IsRegistered => Volatile.Read(ref _registrationUsers) > 0;
 
@@ -49,6 +52,9 @@ public abstract partial class VfioDevice
 
     /// <summary>Completes when the last registration reference is gone.</summary>
     internal Task Unused => _unused.Task;
+
+    /// <summary>Raised with the request count when the device is asked back; see <see cref="VfioDeviceFile.Requested"/>.</summary>
+    internal event Action<uint>? Requested;
 
     /// <summary>Joins the device to a set. May be called once, before registration; the default is a set of its own.</summary>
     /// <param name="id">What identifies the set in this host; compared by <see cref="object.Equals(object)"/>.</param>
@@ -140,6 +146,8 @@ public abstract partial class VfioDevice
         _parent = parent;
         Group = group;
     }
+
+    internal void RaiseRequested(uint count) => Requested?.Invoke(count);
 
     internal void StartRegistration() => Volatile.Write(ref _registrationUsers, 1);
 

@@ -137,8 +137,21 @@ public sealed partial class VfioDeviceFile
             VfioUapi.VFIO_DEVICE_DETACH_IOMMUFD_PT => DetachCommand(argument),
             VfioUapi.VFIO_DEVICE_FEATURE => FeatureCommand(argument),
             VfioUapi.VFIO_DEVICE_GET_REGION_INFO => RegionInfoCommand(argument),
+            VfioUapi.VFIO_DEVICE_RESET => ResetCommand(argument),
             _ => _device.Ioctl(command, argument),
         };
+    }
+
+    private IoResult ResetCommand(UserArgument argument)
+    {
+        IoResult result = _device.Ioctl(VfioUapi.VFIO_DEVICE_RESET, argument);
+        if (!result.IsError)
+        {
+            // A reset is the way out of every migration state, ERROR included (spec vfio-core §6.1).
+            _device.Migration?.Reset();
+        }
+
+        return result;
     }
 
     private IoResult BindCommand(UserArgument argument)

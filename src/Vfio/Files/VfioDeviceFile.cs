@@ -31,6 +31,17 @@ public sealed partial class VfioDeviceFile : IDisposable
     /// <summary>Whether the file is bound, so that operations reach the device.</summary>
     public bool IsBound => _granted;
 
+    /// <summary>
+    /// Raised at each turn of the unregister loop while this file is open, with the count that <see cref="VfioDevice.OnRequest"/> got:
+    /// the host wants the device back. Close the file soon.
+    /// </summary>
+    /// <remarks>For users in this process, such as servers; others learn it by the REQ interrupt. Handlers must not block.</remarks>
+    public event Action<uint>? Requested
+    {
+        add => _device.Requested += value;
+        remove => _device.Requested -= value;
+    }
+
     /// <summary>Binds the device to an iommufd context and opens it: from here on operations reach it.</summary>
     /// <param name="context">The context; it must stay open for as long as the file.</param>
     /// <param name="deviceId">The id of the binding in the context.</param>
@@ -256,6 +267,7 @@ public sealed partial class VfioDeviceFile : IDisposable
     private void LastClose()
     {
         _device.OnClose();
+        _device.Migration?.Reset();
         _device.UnbindIommufd();
         _device.PrecopyInfoV2 = false;
         _device.OpenCount = 0;

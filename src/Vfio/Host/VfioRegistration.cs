@@ -77,6 +77,7 @@ public sealed class VfioRegistration : IAsyncDisposable
         try
         {
             Device.OnRequest(count);
+            Device.RaiseRequested(count);
         }
 #pragma warning disable CA1031 // The author's code must not end the loop: the registration would never finish.
         catch (Exception exception)

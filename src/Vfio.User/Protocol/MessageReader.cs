@@ -1,0 +1,178 @@
+using System.Runtime.InteropServices;
+using Vfio.Abi;
+using Vfio.Linux;
+
+namespace Vfio.User;
+
+/// <summary>Cuts the byte stream of a socket into messages, each with the descriptors that came with it.</summary>
+/// <remarks>
+/// One receive takes whatever has arrived. Descriptors belong to the last message that starts in the bytes of their receive (spec
+/// vfio-user §1.1); any others are closed. Not safe for concurrent use; allocates only when a message is larger than the buffer.
+/// </remarks>
+internal sealed class MessageReader : IDisposable
+{
+    private const int InitialSize = 64 * 1024;
+    private readonly UnixSocket _socket;
+    private readonly int _maximum;
+    private byte[] _buffer = GC.AllocateUninitializedArray<byte>(InitialSize, pinned: true);
+    private DescriptorList _arrived = new();
+    private DescriptorList _held = new();
+    private int _start;
+    private int _end;
+    private int _receiveStart;
+    private bool _heldForFirst;
+
+    public MessageReader(UnixSocket socket, int maximumMessage)
+    {
+        _socket = socket;
+        _maximum = maximumMessage;
+    }
+
+    /// <summary>Whether a message has begun to arrive and is not complete.</summary>
+    public bool HasPartialMessage => _end > _start;
+
+    /// <summary>The descriptors of the message that was taken last; what nobody took is closed when the next is taken.</summary>
+    public DescriptorList Descriptors { get; } = new();
+
+    /// <summary>Takes the next message that has arrived whole.</summary>
+    /// <param name="header">Its header.</param>
+    /// <param name="payload">What follows the header; valid until the next <see cref="Fill"/>.</param>
+    /// <returns>Whether there is one, or why there never will be.</returns>
+    public FrameStatus TryTake(out VfioUserHeader header, out Span<byte> payload)
+    {
+        payload = default;
+        header = default;
+        int available = _end - _start;
+        if (available < VfioUserWire.HeaderSize)
+        {
+            return FrameStatus.NeedMore;
+        }
+
+        header = MemoryMarshal.Read<VfioUserHeader>(_buffer.AsSpan(_start));
+        if (header.msg_size < VfioUserWire.HeaderSize)
+        {
+            return FrameStatus.TooSmall;
+        }
+
+        if (header.msg_size > (uint)_maximum)
+        {
+            return FrameStatus.TooLarge;
+        }
+
+        int size = (int)header.msg_size;
+        if (available < size)
+        {
+            return FrameStatus.NeedMore;
+        }
+
+        ClaimDescriptors(size);
+        payload = _buffer.AsSpan(_start + VfioUserWire.HeaderSize, size - VfioUserWire.HeaderSize);
+        _start += size;
+        return FrameStatus.Message;
+    }
+
+    /// <summary>Receives once.</summary>
+    /// <param name="flags">How to wait.</param>
+    /// <returns>Bytes received, 0 at the end of the stream, or an errno.</returns>
+    public IoResult Fill(ReceiveFlags flags)
+    {
+        SettleDescriptors();
+        MakeRoom();
+        _receiveStart = _end;
+        IoResult result = _socket.Receive(_buffer.AsSpan(_end), _arrived, flags);
+        if (result.IsError)
+        {
+            return result;
+        }
+
+        _end += result.Count;
+        return result;
+    }
+
+    /// <summary>Continues in another buffer, so that a payload which the caller still uses stays as it is.</summary>
+    public void LeaveBuffer()
+    {
+        byte[] fresh = GC.AllocateUninitializedArray<byte>(Math.Max(InitialSize, _buffer.Length), pinned: true);
+        _buffer.AsSpan(_start, _end - _start).CopyTo(fresh);
+        _receiveStart = Math.Max(0, _receiveStart - _start);
+        _end -= _start;
+        _start = 0;
+        _buffer = fresh;
+    }
+
+    public void Dispose()
+    {
+        _arrived.Dispose();
+        _held.Dispose();
+        Descriptors.Dispose();
+    }
+
+    private void ClaimDescriptors(int size)
+    {
+        if (Descriptors.Count != 0 || Descriptors.Truncated)
+        {
+            Descriptors.Clear();
+        }
+
+        if (_heldForFirst)
+        {
+            _heldForFirst = false;
+            _held.MoveTo(Descriptors);
+        }
+        else if ((_arrived.Count != 0 || _arrived.Truncated) && _start + size >= _end && _start >= _receiveStart)
+        {
+            _arrived.MoveTo(Descriptors);
+        }
+    }
+
+    /// <summary>Before the next receive: descriptors that came with the partial message wait for it; strays are closed.</summary>
+    private void SettleDescriptors()
+    {
+        if (_arrived.Count == 0 && !_arrived.Truncated)
+        {
+            return;
+        }
+
+        if (HasPartialMessage && _start >= _receiveStart)
+        {
+            _held.Clear();
+            (_held, _arrived) = (_arrived, _held);
+            _heldForFirst = true;
+        }
+        else
+        {
+            _arrived.Clear();
+        }
+    }
+
+    private void MakeRoom()
+    {
+        if (_start == _end)
+        {
+            _start = 0;
+            _end = 0;
+            return;
+        }
+
+        int wanted = InitialSize;
+        if (_end - _start >= VfioUserWire.HeaderSize)
+        {
+            // TryTake has refused sizes beyond the maximum already.
+            wanted = Math.Max(wanted, (int)Math.Min(MemoryMarshal.Read<VfioUserHeader>(_buffer.AsSpan(_start)).msg_size, (uint)_maximum));
+        }
+
+        if (_buffer.Length < wanted)
+        {
+            byte[] larger = GC.AllocateUninitializedArray<byte>(wanted, pinned: true);
+            _buffer.AsSpan(_start, _end - _start).CopyTo(larger);
+            _buffer = larger;
+        }
+        else if (_start > 0)
+        {
+            _buffer.AsSpan(_start, _end - _start).CopyTo(_buffer);
+        }
+
+        _end -= _start;
+        _start = 0;
+    }
+}

@@ -1,0 +1,121 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Vfio.Abi;
+using Vfio.Linux;
+
+namespace Vfio.User;
+
+/// <summary>Collects messages of one thread and sends them together; other threads may send whole messages in between.</summary>
+/// <remarks>
+/// <see cref="Begin"/>, <see cref="Commit"/> and <see cref="Flush"/> belong to the owning thread. The send lock, a leaf, keeps messages
+/// whole. The first failure sticks: after it everything is dropped.
+/// </remarks>
+internal sealed class MessageWriter
+{
+    private const int BufferSize = 64 * 1024;
+    private readonly UnixSocket _socket;
+    private readonly Lock _sendLock = new();
+    private byte[] _buffer = GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true);
+    private int _length;
+    private int _begun = -1;
+    private volatile int _failure;
+
+    public MessageWriter(UnixSocket socket)
+    {
+        _socket = socket;
+    }
+
+    /// <summary>Why nothing is sent any more, or <see cref="Errno.None"/>.</summary>
+    public Errno Failure => (Errno)_failure;
+
+    /// <summary>Starts a message in the buffer.</summary>
+    /// <param name="header">The header; its size is set here.</param>
+    /// <param name="payloadSize">Bytes behind the header.</param>
+    /// <returns>The payload to fill; its content is undefined.</returns>
+    public Span<byte> Begin(VfioUserHeader header, int payloadSize)
+    {
+        Debug.Assert(_begun < 0, "One message at a time.");
+        int size = VfioUserWire.HeaderSize + payloadSize;
+        if (_buffer.Length - _length < size)
+        {
+            Flush();
+            if (_buffer.Length < size)
+            {
+                _buffer = GC.AllocateUninitializedArray<byte>(size, pinned: true);
+            }
+        }
+
+        header.msg_size = (uint)size;
+        MemoryMarshal.Write(_buffer.AsSpan(_length), in header);
+        _begun = size;
+        return _buffer.AsSpan(_length + VfioUserWire.HeaderSize, payloadSize);
+    }
+
+    /// <summary>Makes the started message part of what will be sent.</summary>
+    public void Commit()
+    {
+        _length += _begun;
+        _begun = -1;
+    }
+
+    /// <summary>Drops the started message.</summary>
+    public void Cancel() => _begun = -1;
+
+    /// <summary>Sends what was collected.</summary>
+    public void Flush()
+    {
+        if (_length == 0)
+        {
+            return;
+        }
+
+        int length = _length;
+        _length = 0;
+        Send(_buffer.AsSpan(0, length), default, default);
+        if (_buffer.Length > BufferSize)
+        {
+            _buffer = GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true);
+        }
+    }
+
+    /// <summary>Sends the started message with descriptors, after everything collected before it.</summary>
+    /// <param name="descriptors">They stay the caller's.</param>
+    public void CommitWith(ReadOnlySpan<FileDescriptor> descriptors)
+    {
+        int start = _length;
+        int size = _begun;
+        _begun = -1;
+        _length = 0;
+        if (start > 0)
+        {
+            Send(_buffer.AsSpan(0, start), default, default);
+        }
+
+        Send(_buffer.AsSpan(start, size), default, descriptors);
+    }
+
+    /// <summary>Sends a whole message at once, from any thread.</summary>
+    /// <param name="head">Header and the start of the payload.</param>
+    /// <param name="payload">The rest of the payload.</param>
+    /// <param name="descriptors">They stay the caller's.</param>
+    /// <returns><see cref="Errno.None"/>, or why the connection cannot send.</returns>
+    public Errno Send(ReadOnlySpan<byte> head, ReadOnlySpan<byte> payload, ReadOnlySpan<FileDescriptor> descriptors)
+    {
+        lock (_sendLock)
+        {
+            if (_failure != 0)
+            {
+                return (Errno)_failure;
+            }
+
+            IoResult result = _socket.Send(head, payload, descriptors);
+            if (result.IsError)
+            {
+                _failure = (int)result.Error;
+                return result.Error;
+            }
+
+            return Errno.None;
+        }
+    }
+}

@@ -1,0 +1,294 @@
+using Microsoft.Extensions.Logging;
+using Vfio.Abi;
+using Vfio.Linux;
+
+namespace Vfio.User;
+
+/// <summary>Serves one device of a host to vfio-user clients, one client at a time.</summary>
+/// <remarks>
+/// An idle server has no thread: the host's event loop accepts. A connected client has a thread of its own. Dispose disconnects the
+/// client and removes the socket; the device stays registered.
+/// </remarks>
+public sealed partial class VfioUserServer : IAsyncDisposable
+{
+    private readonly VfioHost _host;
+    private readonly VfioUserServerOptions _options;
+    private readonly ILogger _logger;
+    private readonly UnixSocket? _listener;
+    private readonly Lock _lock = new();
+    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private IDisposable? _registration;
+    private ServerConnection? _active;
+    private Thread? _thread;
+    private bool _stopped;
+
+    private VfioUserServer(VfioHost host, string deviceName, string? socketPath, UnixSocket? listener, VfioUserServerOptions options)
+    {
+        _host = host;
+        DeviceName = deviceName;
+        SocketPath = socketPath;
+        _listener = listener;
+        _options = options;
+        _logger = host.Options.LoggerFactory.CreateLogger("Vfio.User.Server");
+    }
+
+    /// <summary>The device's name in the host.</summary>
+    public string DeviceName { get; }
+
+    /// <summary>Where it listens; null when it was given a descriptor.</summary>
+    public string? SocketPath { get; }
+
+    /// <summary>Whether a client has the device now.</summary>
+    public bool HasClient
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _active is not null;
+            }
+        }
+    }
+
+    /// <summary>Why the last client's connection ended.</summary>
+    public ConnectionEnd LastEnd { get; private set; }
+
+    /// <summary>Completes when the server has stopped; one that was given a connected descriptor stops with its client.</summary>
+    public Task Completion => _completion.Task;
+
+    /// <summary>Serves a device at a socket path.</summary>
+    /// <param name="host">The host.</param>
+    /// <param name="deviceName">The device's name there; it must be registered.</param>
+    /// <param name="socketPath">The path, at most 107 bytes. A socket that nobody listens on any more is replaced.</param>
+    /// <param name="options">How clients are treated; null for the defaults.</param>
+    /// <returns>The server, listening. The socket is accessible to its owner only.</returns>
+    /// <exception cref="VfioException">There is no such device, or the path cannot be used.</exception>
+    public static VfioUserServer Listen(VfioHost host, string deviceName, string socketPath, VfioUserServerOptions? options = null)
+    {
+        options ??= new VfioUserServerOptions();
+        RequireDevice(host, deviceName);
+        string operation = $"listen on {socketPath}";
+        RemoveStaleSocket(socketPath, operation);
+        const int Backlog = 128;
+        Errno error = UnixSocket.TryListen(socketPath, Backlog, out UnixSocket? listener);
+        VfioException.ThrowIfError(error, operation, error switch
+        {
+            Errno.ENAMETOOLONG => "A socket path has at most 107 bytes: choose a shorter one.",
+            Errno.ENOENT => "The directory does not exist.",
+            Errno.EADDRINUSE => "Something is there already: remove it, or choose another path.",
+            Errno.EACCES => "The directory cannot be written by this user.",
+            _ => null,
+        });
+        File.SetUnixFileMode(socketPath, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        VfioUserServer server = new(host, deviceName, socketPath, listener, options);
+        server.StartAccepting();
+        return server;
+    }
+
+    /// <summary>Serves a device on a socket that somebody else made: a listening one, or one that is connected to its only client.</summary>
+    /// <param name="host">The host.</param>
+    /// <param name="deviceName">The device's name there; it must be registered.</param>
+    /// <param name="socket">The socket; the server owns it.</param>
+    /// <param name="options">How clients are treated; null for the defaults.</param>
+    /// <returns>The server.</returns>
+    /// <exception cref="VfioException">There is no such device, or the descriptor is no socket.</exception>
+    public static VfioUserServer Serve(VfioHost host, string deviceName, FileDescriptor socket, VfioUserServerOptions? options = null)
+    {
+        options ??= new VfioUserServerOptions();
+        RequireDevice(host, deviceName);
+        UnixSocket adopted = new(socket);
+        VfioException.ThrowIfError(
+            adopted.TryGetListening(out bool listening),
+            $"serve {deviceName} on descriptor {socket.Number}",
+            "It must be a UNIX stream socket, listening or connected.");
+        VfioUserServer server = new(host, deviceName, null, listening ? adopted : null, options);
+        if (listening)
+        {
+            server.StartAccepting();
+        }
+        else
+        {
+            server.Start(adopted);
+        }
+
+        return server;
+    }
+
+    /// <summary>Disconnects the client, stops listening and removes the socket.</summary>
+    /// <returns>A task that completes when the client's thread has ended and the device is closed.</returns>
+    public async ValueTask DisposeAsync()
+    {
+        IDisposable? registration;
+        lock (_lock)
+        {
+            if (_stopped)
+            {
+                return;
+            }
+
+            _stopped = true;
+            registration = _registration;
+            _registration = null;
+            _active?.Shutdown(ConnectionEnd.ServerStopped);
+        }
+
+        registration?.Dispose();
+        if (SocketPath is not null)
+        {
+            File.Delete(SocketPath);
+        }
+
+        _listener?.Dispose();
+        Thread? thread = _thread;
+        if (thread is not null)
+        {
+            await Task.Run(thread.Join).ConfigureAwait(false);
+        }
+
+        _completion.TrySetResult();
+    }
+
+    private static void RequireDevice(VfioHost host, string deviceName)
+    {
+        if (host.FindDevice(deviceName) is null)
+        {
+            string names = string.Join(", ", host.Devices.Select(static device => device.Name));
+            throw new VfioException(Errno.ENODEV, $"serve {deviceName}", names.Length == 0 ? "The host has no devices." : $"The host has {names}.");
+        }
+    }
+
+    private static void RemoveStaleSocket(string path, string operation)
+    {
+        if (!File.Exists(path))
+        {
+            return;
+        }
+
+        // Only a socket that refuses connections is left over from a server that died.
+        Errno error = UnixSocket.TryConnect(path, out UnixSocket? probe);
+        if (error == Errno.None)
+        {
+            probe!.Dispose();
+            throw new VfioException(Errno.EADDRINUSE, operation, "Another server listens there: stop it, or choose another path.");
+        }
+
+        if (error == Errno.ECONNREFUSED && !File.GetAttributes(path).HasFlag(FileAttributes.Directory) && IsSocket(path))
+        {
+            File.Delete(path);
+        }
+    }
+
+    private static bool IsSocket(string path) => new FileInfo(path).Length == 0 && !File.GetAttributes(path).HasFlag(FileAttributes.ReparsePoint);
+
+    private void StartAccepting()
+    {
+        lock (_lock)
+        {
+            if (!_stopped)
+            {
+                _registration ??= _host.EventLoop.Register(_listener!.Descriptor, EventLoopEvents.Read, _ => Accept());
+            }
+        }
+    }
+
+    /// <summary>On the event loop: takes one connection.</summary>
+    private void Accept()
+    {
+        lock (_lock)
+        {
+            if (_stopped)
+            {
+                return;
+            }
+
+            if (_active is not null && _active.HasPeerGone())
+            {
+                // It has ended and is being closed; the newcomer waits for that. The thread starts accepting again.
+                _registration?.Dispose();
+                _registration = null;
+                return;
+            }
+        }
+
+        if (_listener!.TryAccept(out UnixSocket? socket) != Errno.None)
+        {
+            return;
+        }
+
+        if (!IsAllowed(socket!))
+        {
+            LogUserRefused(DeviceName);
+            socket!.Dispose();
+            return;
+        }
+
+        if (HasClient)
+        {
+            LogSecondRefused(DeviceName);
+            socket!.Dispose();
+            return;
+        }
+
+        Start(socket!);
+    }
+
+    private bool IsAllowed(UnixSocket socket)
+    {
+        if (socket.TryGetPeerCredentials(out PeerCredentials peer) != Errno.None)
+        {
+            return false;
+        }
+
+        return _options.AllowedUsers?.Contains(peer.UserId) ?? (peer.UserId == 0 || peer.UserId == UnixSocket.OwnUserId);
+    }
+
+    private void Start(UnixSocket socket)
+    {
+        ServerConnection connection = new(_host, DeviceName, socket, _options, _logger);
+        Thread thread = new(() => RunConnection(connection)) { IsBackground = true, Name = $"vfio-user {DeviceName}" };
+        lock (_lock)
+        {
+            if (_stopped)
+            {
+                connection.Dispose();
+                return;
+            }
+
+            _active = connection;
+            _thread = thread;
+            if (_options.SecondClient == SecondClientPolicy.Wait)
+            {
+                // Whoever connects now stays in the backlog.
+                _registration?.Dispose();
+                _registration = null;
+            }
+        }
+
+        thread.Start();
+    }
+
+    private void RunConnection(ServerConnection connection)
+    {
+        connection.Run();
+        lock (_lock)
+        {
+            LastEnd = connection.End;
+            _active = null;
+        }
+
+        if (_listener is null)
+        {
+            _completion.TrySetResult();
+        }
+        else
+        {
+            StartAccepting();
+        }
+    }
+
+    [LoggerMessage(EventId = 3101, Level = LogLevel.Information, Message = "{Device}: a second client was refused")]
+    private partial void LogSecondRefused(string device);
+
+    [LoggerMessage(EventId = 3102, Level = LogLevel.Warning, Message = "{Device}: a client of another user was refused")]
+    private partial void LogUserRefused(string device);
+}

@@ -1,0 +1,43 @@
+using Vfio.Iommu;
+
+namespace Vfio.User;
+
+/// <summary>How a <see cref="VfioUserServer"/> treats its clients.</summary>
+public sealed record VfioUserServerOptions
+{
+    /// <summary>What happens to a second client.</summary>
+    public SecondClientPolicy SecondClient { get; init; } = SecondClientPolicy.Refuse;
+
+    /// <summary>How memory that a client hands over by descriptor is reached.</summary>
+    public DescriptorMemoryPolicy ClientMemory { get; init; } = DescriptorMemoryPolicy.Safe;
+
+    /// <summary>Users whose clients are served, by user id; null for the user that the server runs as, and root.</summary>
+    public IReadOnlyCollection<uint>? AllowedUsers { get; init; }
+
+    /// <summary>Time from the connection to the end of a client's VERSION message.</summary>
+    public TimeSpan NegotiationTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Time from a message's first byte to its last, to its being sent, and to a client's answer to a DMA request.</summary>
+    public TimeSpan MessageTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Largest count of a message that carries data, in bytes; at most 64 MiB, which is QEMU's bound.</summary>
+    public uint MaximumDataTransferSize { get; init; } = 1 << 20;
+
+    /// <summary>Descriptors taken with one message; at most 16, which is QEMU's bound on what a server may announce.</summary>
+    public int MaximumMessageFds { get; init; } = 16;
+
+    /// <summary>DMA windows that a client may hold; further ones are refused with ENOSPC.</summary>
+    public int MaximumDmaMaps { get; init; } = 65_535;
+
+    /// <summary>Announces REGION_WRITE_MULTI. Off by default: QEMU 10.1 and 10.2 misbehave when it is announced. It is always understood.</summary>
+    public bool AnnounceWriteMultiple { get; init; }
+
+    /// <summary>Answers DEVICE_GET_REGION_IO_FDS with the 48-byte entries of libvfio-user in place of the specification's 40.</summary>
+    public bool LongIoFdEntries { get; init; }
+
+    /// <summary>
+    /// Turns of the unregister loop after which the client is disconnected, so that a device whose client cannot hear the REQ interrupt
+    /// becomes free; 0 disconnects at the first, null never.
+    /// </summary>
+    public uint? DisconnectAfterRequests { get; init; } = 1;
+}
