@@ -1,0 +1,130 @@
+using Vfio.TestUtilities;
+
+namespace Vfio.Pci.Tests;
+
+public sealed class DeviceWorkTests
+{
+    [Fact]
+    public async Task Runs_never_overlap_and_none_is_lost()
+    {
+        await using PciRig rig = new(_ => { });
+        int inside = 0;
+        int overlaps = 0;
+        int seen = 0;
+        int wanted = 0;
+        DeviceWork work = rig.Device.CreateWork("w", _ =>
+        {
+            if (Interlocked.Increment(ref inside) != 1)
+            {
+                Interlocked.Increment(ref overlaps);
+            }
+
+            Volatile.Write(ref seen, Volatile.Read(ref wanted));
+            Interlocked.Decrement(ref inside);
+        });
+
+        Parallel.For(0, 4, _ =>
+        {
+            for (int i = 0; i < 5000; i++)
+            {
+                Interlocked.Increment(ref wanted);
+                work.Schedule();
+            }
+        });
+        SpinWait.SpinUntil(() => !work.IsBusy, 5000);
+
+        Assert.Equal(0, overlaps);
+        Assert.Equal(20_000, seen);
+    }
+
+    [Fact]
+    public async Task Reset_cancels_a_run_under_way_and_what_is_scheduled()
+    {
+        await using PciRig rig = new(_ => { });
+        using var started = new ManualResetEventSlim();
+        using var go = new ManualResetEventSlim();
+        int runs = 0;
+        bool cancelled = false;
+        DeviceWork work = rig.Device.CreateWork("w", turn =>
+        {
+            runs++;
+            started.Set();
+            go.Wait(5000);
+            cancelled = turn.IsCancelled;
+        });
+        work.Schedule();
+        Assert.True(started.Wait(5000));
+        work.Schedule();
+        rig.File.Reset();
+        go.Set();
+        Assert.True(SpinWait.SpinUntil(() => !work.IsBusy, 5000));
+
+        Assert.True(cancelled);
+        Assert.Equal(1, runs);
+        work.Schedule();
+        Assert.True(SpinWait.SpinUntil(() => !work.IsBusy, 5000));
+        Assert.Equal(2, runs);
+        Assert.False(cancelled);
+    }
+
+    [Fact]
+    public async Task Close_waits_for_a_run_that_needs_the_state_lock()
+    {
+        await using PciRig rig = new(_ => { });
+        using var started = new ManualResetEventSlim();
+        bool finished = false;
+        DeviceWork work = rig.Device.CreateWork("w", _ =>
+        {
+            started.Set();
+            Thread.Sleep(50);
+            lock (rig.Device.StateLock)
+            {
+                finished = true;
+            }
+        });
+        work.Schedule();
+        Assert.True(started.Wait(5000));
+        rig.Reopen();
+        Assert.True(finished);
+        Assert.Equal((2, 1), (rig.Device.Opened, rig.Device.Closed));
+    }
+
+    [Fact]
+    public async Task A_run_that_throws_leaves_the_device_alive()
+    {
+        await using PciRig rig = new(_ => { });
+        int runs = 0;
+        DeviceWork work = rig.Device.CreateWork("w", _ =>
+        {
+            runs++;
+            throw new InvalidOperationException("a mistake of the author");
+        });
+        work.Schedule();
+        Assert.True(SpinWait.SpinUntil(() => runs == 1 && !work.IsBusy, 5000));
+        work.Schedule();
+        Assert.True(SpinWait.SpinUntil(() => runs == 2 && !work.IsBusy, 5000));
+    }
+
+    [Fact]
+    public async Task Delayed_runs_come_later_and_a_reset_forgets_them()
+    {
+        await using PciRig rig = new(_ => { });
+        int runs = 0;
+        DeviceWork work = rig.Device.CreateWork("w", _ => Interlocked.Increment(ref runs));
+        work.Schedule(TimeSpan.FromMilliseconds(30));
+        Assert.Equal(0, runs);
+        Assert.True(SpinWait.SpinUntil(() => runs == 1, 5000));
+        work.Schedule(TimeSpan.FromMilliseconds(30));
+        rig.File.Reset();
+        Thread.Sleep(100);
+        Assert.Equal(1, runs);
+    }
+
+    [Fact]
+    public async Task Scheduling_allocates_at_most_what_the_thread_pool_queue_does()
+    {
+        await using PciRig rig = new(_ => { });
+        DeviceWork work = rig.Device.CreateWork("w", _ => { });
+        Assert.InRange(AllocationMeter.Measure(work.Schedule, 1000, 1000), 0, 4096);
+    }
+}
