@@ -74,12 +74,14 @@ public sealed class ProcessResources
     }
 
     /// <summary>
-    /// The runtime opens files (assemblies, cgroup and procfs files), and maps its code heap through a memfd named doublemapper, whenever it likes.
+    /// The runtime opens files (assemblies, wherever the tests were built; cgroup and procfs files), and maps its code heap through a memfd named doublemapper, whenever it likes.
     /// What this project makes is sockets, pipes, anonymous inodes, memfds, devices and terminals.
     /// </summary>
     private static bool IsOurs(string target) =>
         !target.Contains("doublemapper", StringComparison.Ordinal)
         && target is not ("/dev/null" or "/dev/random" or "/dev/urandom")
+        && !target.EndsWith(".dll", StringComparison.Ordinal)
+        && !target.EndsWith(".so", StringComparison.Ordinal)
         && (target.StartsWith("socket:", StringComparison.Ordinal)
             || target.StartsWith("pipe:", StringComparison.Ordinal)
             || target.StartsWith("anon_inode:", StringComparison.Ordinal)

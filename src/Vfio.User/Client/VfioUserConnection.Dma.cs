@@ -1,0 +1,76 @@
+using System.Runtime.InteropServices;
+using Vfio.Abi;
+using Vfio.Iommu;
+using Vfio.Linux;
+
+namespace Vfio.User;
+
+/// <content>DMA memory: in the client's own table, which serves the server's requests, and at the server.</content>
+public sealed partial class VfioUserConnection
+{
+    /// <inheritdoc/>
+    protected override Errno MapDma(FileDescriptor descriptor, MemoryMapping mapping, DmaAccess access, ulong? iova, out ulong chosen)
+    {
+        chosen = iova ?? 0;
+        if ((uint)_ioas.AreaCount >= ServerCapabilities.MaxDmaMaps)
+        {
+            return Errno.ENOSPC;
+        }
+
+        // First here, so that the server finds the memory from the moment it knows of it.
+        ulong length = (ulong)mapping.Length;
+        MappedMemorySource source = new(mapping, 0, length, writable: true, ownsMapping: false);
+        Errno error = iova is { } wanted
+            ? _ioas.MapFixed(wanted, length, source, 0, access)
+            : _ioas.MapAnywhere(0, length, source, 0, access, out chosen);
+        source.RemoveReference();
+        if (error != Errno.None)
+        {
+            return error;
+        }
+
+        VfioUserDmaMapFlags flags = ((access & DmaAccess.Read) != 0 ? VfioUserDmaMapFlags.Readable : 0)
+            | ((access & DmaAccess.Write) != 0 ? VfioUserDmaMapFlags.Writeable : 0);
+        Span<byte> message = stackalloc byte[HeaderSize + Marshal.SizeOf<vfio_user_dma_map>()];
+        MemoryMarshal.Write(message[HeaderSize..], new vfio_user_dma_map
+        {
+            argsz = (uint)Marshal.SizeOf<vfio_user_dma_map>(),
+            flags = (uint)flags,
+            address = chosen,
+            size = length,
+        });
+        bool share = _options.ShareMemory && ServerCapabilities.MaxMessageFds > 0;
+        error = _channel.Exchange(
+            VfioUserCommand.DmaMap, message, default, share ? new ReadOnlySpan<FileDescriptor>(in descriptor) : default, default, default, out _);
+        if (error != Errno.None)
+        {
+            ForgetDma(chosen, length);
+        }
+
+        return error;
+    }
+
+    /// <inheritdoc/>
+    protected override Errno UnmapDma(ulong iova, ulong length)
+    {
+        int size = Marshal.SizeOf<vfio_user_dma_unmap>();
+        Span<byte> message = stackalloc byte[HeaderSize + size];
+        MemoryMarshal.Write(message[HeaderSize..], new vfio_user_dma_unmap { argsz = (uint)size, address = iova, size = length });
+        Errno error = _channel.Exchange(VfioUserCommand.DmaUnmap, message, default, default, default, default, out _);
+        if (error is Errno.None or Errno.ENOENT or Errno.ENOTCONN)
+        {
+            // From now on nothing of the server's reaches it; until now its device may have needed it to finish.
+            ForgetDma(iova, length);
+        }
+
+        return error;
+    }
+
+    private void ForgetDma(ulong iova, ulong length)
+    {
+        if (IovaRange.TryCreate(iova, length, out IovaRange range))
+        {
+            _ = _ioas.Unmap(range, out _);
+        }
+    }
+}
