@@ -274,21 +274,27 @@ public sealed class BarTests
             file.Read(buffer, PciLayout.Position(7, 4));
         }));
 
-        for (int i = 0; i < 200_000; i++)
+        // The best of many batches: the first ones run before the compiler has optimised.
+        double nanoseconds = double.MaxValue;
+        long end = Stopwatch.GetTimestamp() + Stopwatch.Frequency;
+        while (Stopwatch.GetTimestamp() < end)
         {
-            file.Read(buffer, 0x10);
+            const int Count = 20_000;
+            long start = Stopwatch.GetTimestamp();
+            Batch(file, buffer, Count);
+            nanoseconds = Math.Min(nanoseconds, Stopwatch.GetElapsedTime(start).TotalNanoseconds / Count);
         }
 
-        long start = Stopwatch.GetTimestamp();
-        const int Count = 1_000_000;
-        for (int i = 0; i < Count; i++)
-        {
-            file.Read(buffer, 0x10);
-        }
-
-        double nanoseconds = Stopwatch.GetElapsedTime(start).TotalNanoseconds / Count;
         TestContext.Current.TestOutputHelper?.WriteLine($"register read through the file: {nanoseconds:F1} ns");
-        Assert.True(nanoseconds < 2000, $"{nanoseconds} ns a read");
+        Assert.True(nanoseconds < 500, $"{nanoseconds} ns a read");
+    }
+
+    private static void Batch(VfioDeviceFile file, byte[] buffer, int count)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            file.Read(buffer, 0x10);
+        }
     }
 
     [Fact]

@@ -1,0 +1,164 @@
+using Vfio.Pci;
+
+namespace Vfio.Devices.Serial;
+
+/// <summary>
+/// A PCI card with 1, 2, 4 or 8 serial ports of type 16550A, all in one I/O BAR and on one interrupt pin, with ids that the Linux driver
+/// <c>8250_pci</c> knows. The README has the register table.
+/// </summary>
+public sealed class SerialDevice : VfioPciDevice
+{
+    private const ulong PortSize = 8;
+    private readonly Uart[] _ports;
+    private readonly DeviceWork[] _works;
+    private bool _isInitialized;
+
+    /// <summary>Makes the card and opens the other ends of its lines.</summary>
+    /// <param name="options">Settings; null for one port that goes nowhere.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The number of ports is not 1, 2, 4 or 8.</exception>
+    /// <exception cref="Vfio.Linux.LinuxException">The other end of a line cannot be opened.</exception>
+    public SerialDevice(SerialOptions? options = null)
+    {
+        options ??= new SerialOptions();
+        if (options.Ports is not (1 or 2 or 4 or 8))
+        {
+            throw new ArgumentOutOfRangeException(nameof(options), options.Ports, "A serial card has 1, 2, 4 or 8 ports.");
+        }
+
+        _ports = new Uart[options.Ports];
+        _works = new DeviceWork[options.Ports];
+        try
+        {
+            for (int i = 0; i < _ports.Length; i++)
+            {
+                int port = i;
+                ISerialBackend backend = i < options.Backends.Count ? options.Backends[i]() : new NullBackend();
+                _ports[i] = new Uart(backend, () => _works[port]?.Schedule());
+            }
+        }
+        catch
+        {
+            DisposeBackends();
+            throw;
+        }
+
+        int n = _ports.Length;
+        Registers = new RegisterMap("serial", PortSize * (ulong)n)
+            .Array8(0, "RBR/THR/DLL", n, i => Read(i, 0), (i, v) => Write(i, 0, v), PortSize, "receive buffer (read), transmit holding (write); divisor latch low with LCR bit 7")
+            .Array8(1, "IER/DLM", n, i => Read(i, 1), (i, v) => Write(i, 1, v), PortSize, "interrupt enable: bits 0 received, 1 transmitter, 2 line status, 3 modem status; divisor latch high with LCR bit 7")
+            .Array8(2, "IIR/FCR", n, i => Read(i, 2), (i, v) => Write(i, 2, v), PortSize, "interrupt cause (read); FIFO control (write): bit 0 enable, 1 and 2 clear, 6 and 7 trigger level")
+            .Array8(3, "LCR", n, i => Read(i, 3), (i, v) => Write(i, 3, v), PortSize, "line control; bit 7 selects the divisor latch")
+            .Array8(4, "MCR", n, i => Read(i, 4), (i, v) => Write(i, 4, v), PortSize, "modem control: DTR, RTS, OUT1, OUT2; bit 4 loops back")
+            .Array8(5, "LSR", n, i => Read(i, 5), (i, v) => Write(i, 5, v), PortSize, "line status: bit 0 data, 1 overrun, 5 and 6 transmitter empty; writes do nothing")
+            .Array8(6, "MSR", n, i => Read(i, 6), (i, v) => Write(i, 6, v), PortSize, "modem status: CTS, DSR, RI, DCD in bits 4 to 7, their changes in bits 0 to 3; writes do nothing")
+            .Array8(7, "SCR", n, i => Read(i, 7), (i, v) => Write(i, 7, v), PortSize, "scratch");
+    }
+
+    /// <summary>The card's registers: eight for each port.</summary>
+    public RegisterMap Registers { get; }
+
+    /// <summary>The other ends of the lines, by port.</summary>
+    public IReadOnlyList<ISerialBackend> Lines => Array.ConvertAll(_ports, port => port.Backend);
+
+    /// <summary>The rate that software has set; the model does not keep to it.</summary>
+    /// <param name="port">The port.</param>
+    /// <returns>Bits a second.</returns>
+    public int BaudRate(int port)
+    {
+        lock (StateLock)
+        {
+            return _ports[port].BaudRate;
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override void Configure(PciDeviceBuilder pci)
+    {
+        ArgumentNullException.ThrowIfNull(pci);
+        (ushort vendor, ushort device, int bar) = _ports.Length switch
+        {
+            1 => ((ushort)0x1B36, (ushort)0x0002, 0),
+            2 => ((ushort)0x1B36, (ushort)0x0003, 0),
+            4 => ((ushort)0x1B36, (ushort)0x0004, 0),
+            _ => ((ushort)0x135E, (ushort)0x7801, 2),
+        };
+
+        // Linux guesses the ports of a 16550 controller with one I/O BAR from the BAR's length, but refuses to guess for a
+        // multiport controller. The card with eight ports is in its table, where a guess that agrees would make it complain.
+        (byte subClass, byte programmingInterface) = _ports.Length == 8 ? ((byte)0x02, (byte)0x00) : ((byte)0x00, (byte)0x02);
+        pci.Id(vendor, device, revision: 1)
+            .Subsystem(vendor, device)
+            .Class(0x07, subClass, programmingInterface)
+            .Intx()
+            .Bar(bar, Registers, kind: PciBarKind.Io);
+        for (int i = 0; i < _ports.Length; i++)
+        {
+            Uart port = _ports[i];
+            DeviceWork work = _works[i] = CreateWork($"port {i}", _ => Transfer(port));
+            port.Backend.Start(Host.EventLoop, work.Schedule);
+            SerialLog.LineReady(Logger, Name, i, port.Backend.Address);
+        }
+
+        _isInitialized = true;
+    }
+
+    /// <inheritdoc/>
+    protected override void OnReset(ResetKind kind)
+    {
+        foreach (Uart port in _ports)
+        {
+            port.Reset();
+        }
+
+        UpdateInterrupt();
+    }
+
+    /// <inheritdoc/>
+    protected override void OnDisposed() => DisposeBackends();
+
+    private byte Read(int port, int register)
+    {
+        byte value = _ports[port].Read(register);
+        UpdateInterrupt();
+        return value;
+    }
+
+    private void Write(int port, int register, byte value)
+    {
+        _ports[port].Write(register, value);
+        UpdateInterrupt();
+    }
+
+    private void Transfer(Uart port)
+    {
+        lock (StateLock)
+        {
+            port.Transfer();
+            UpdateInterrupt();
+        }
+    }
+
+    private void UpdateInterrupt()
+    {
+        if (!_isInitialized)
+        {
+            return;
+        }
+
+        bool level = false;
+        foreach (Uart port in _ports)
+        {
+            level |= port.IsInterrupting;
+        }
+
+        Interrupts.SetIntx(level);
+    }
+
+    private void DisposeBackends()
+    {
+        foreach (Uart? port in _ports)
+        {
+            port?.Backend.Dispose();
+        }
+    }
+}
