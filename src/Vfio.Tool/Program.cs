@@ -1,1 +1,3 @@
-return 0;
+using Vfio.Tool;
+
+return await CommandLine.RunAsync(args);

@@ -1,0 +1,6 @@
+namespace Vfio.Drivers.Edu.Tests;
+
+public sealed class EduDriverUnixTests : EduDriverTests
+{
+    protected override string Scheme => "unix";
+}

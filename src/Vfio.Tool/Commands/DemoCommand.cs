@@ -1,0 +1,123 @@
+using System.CommandLine;
+using System.Diagnostics;
+using Vfio.Devices.Edu;
+using Vfio.Drivers.Edu;
+using Vfio.Tool.Devices;
+using Vfio.User;
+
+namespace Vfio.Tool.Commands;
+
+/// <summary><c>vfio demo</c>: the main job in a few seconds, without a virtual machine or privileges.</summary>
+internal static class DemoCommand
+{
+    public static Command Create()
+    {
+        Command command = new("demo", "Drive devices that are C# classes by a C# driver, in this process and over a vfio-user socket.");
+        command.SetAction(static (_, cancellationToken) => RunAsync(cancellationToken));
+        return command;
+    }
+
+    private static async Task<int> RunAsync(CancellationToken cancellationToken)
+    {
+        string folder = Directory.CreateTempSubdirectory("vfio-demo-").FullName;
+        string socket = Path.Combine(folder, "edu.sock");
+        try
+        {
+            await using ToolHost host = new();
+            VfioRegistration registration = host.Add("edu0", static () => new EduDevice());
+            Say("Vfio.NET demo");
+            Say(string.Empty);
+            Say("1. A PCI device that is a C# class (devices/Edu/EduDevice.cs) is registered with the VFIO core in this process:");
+            Say($"     name edu0, node /dev/vfio/devices/{registration.Device.NodeName}, group {registration.Device.Group?.NodeName} of type {registration.Device.Group?.Type}");
+
+            VfioConnector connector = new(new LocalTransport(host.Host), new UnixTransport());
+            Say(string.Empty);
+            Say("2. A C# driver (drivers/Edu/EduDriver.cs) opens it in process and uses it through device file, iommufd and IOAS:");
+            await DriveAsync(connector, "local:edu0", cancellationToken);
+
+            Say(string.Empty);
+            Say("3. The same device is served to vfio-user clients on a UNIX socket; the same driver reaches it there:");
+            await using (VfioUserServer server = VfioUserServer.Listen(host.Host, "edu0", socket))
+            {
+                Say($"     listening {server.SocketPath}");
+                await DriveAsync(connector, $"unix:{socket}", cancellationToken);
+            }
+
+            Say(string.Empty);
+            Say("4. The device is unregistered while a client has it open: the core asks for it back until the client lets go:");
+            await UnregisterAsync(host, registration, connector, cancellationToken);
+
+            Say(string.Empty);
+            Say("All of it worked. Next:");
+            Say("     ./vfio serve edu --socket-path /tmp/edu.sock      serve the device to QEMU or any vfio-user client");
+            Say("     ./vfio info unix:/tmp/edu.sock                    look at it from another terminal");
+            Say("     ./vfio vm --device edu --device serial            boot a Linux virtual machine with devices attached");
+            return CommandLine.Success;
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static async Task DriveAsync(VfioConnector connector, string address, CancellationToken cancellationToken)
+    {
+        long started = Stopwatch.GetTimestamp();
+        await using EduDriver driver = EduDriver.Open(await connector.ConnectAsync(address, cancellationToken));
+        Say($"     {address}");
+        Say($"       identified   edu version {driver.Version}, interrupts by {driver.InterruptKind}");
+        Check(driver.CheckLiveness(0xDEADBEEF), "liveness", "wrote deadbeef, read 21524110: alive");
+
+        uint factorial = await driver.ComputeFactorialAsync(10, cancellationToken);
+        Check(factorial == 3_628_800, "factorial", $"10! = {factorial}, told by an interrupt");
+
+        const int Length = EduDriver.BufferSize;
+        using (DmaBuffer there = driver.AllocateDma(Length))
+        using (DmaBuffer back = driver.AllocateDma(Length))
+        {
+            new Random(1).NextBytes(there.Span);
+            await driver.CopyToDeviceAsync(there, Length, cancellationToken);
+            await driver.CopyFromDeviceAsync(back, Length, cancellationToken);
+            Check(there.Span.SequenceEqual(back.Span), "DMA", $"{Length} bytes to the device (iova 0x{there.Iova:x}) and back (iova 0x{back.Iova:x}): equal");
+        }
+
+        const int Rounds = 1000;
+        long before = Stopwatch.GetTimestamp();
+        for (uint i = 1; i <= Rounds; i++)
+        {
+            Check(await driver.RaiseInterruptAsync(i, cancellationToken) == i, null, $"interrupt {i}");
+        }
+
+        TimeSpan each = Stopwatch.GetElapsedTime(before) / Rounds;
+        Say($"       interrupts   {Rounds} raised, delivered and acknowledged, {each.TotalMicroseconds:f1} µs each");
+        Say($"       took         {Stopwatch.GetElapsedTime(started).TotalMilliseconds:f0} ms");
+    }
+
+    private static async Task UnregisterAsync(ToolHost host, VfioRegistration registration, VfioConnector connector, CancellationToken cancellationToken)
+    {
+        VfioConnection user = await connector.ConnectAsync("local:edu0", cancellationToken);
+        InterruptSet requests = user.EnableInterrupts(PciInterrupt.Request);
+        Task unregistered = registration.UnregisterAsync(cancellationToken);
+        Check(requests[0].Wait(TimeSpan.FromSeconds(5)), "request", "the client got the REQ interrupt");
+        Check(!unregistered.IsCompleted, "waiting", "unregister waits for it");
+        requests.Dispose();
+        await user.DisposeAsync();
+        await unregistered.WaitAsync(TimeSpan.FromSeconds(5), cancellationToken);
+        Check(host.Host.Devices.Count == 0, "gone", "the client closed; the device is withdrawn");
+    }
+
+    private static void Say(string line) => Console.WriteLine(line);
+
+    private static void Check(bool held, string? step, string what)
+    {
+        if (!held)
+        {
+            throw new VfioException(Abi.Errno.EIO, $"show '{what}'", "The demo is broken: please report it.");
+        }
+
+        if (step is not null)
+        {
+            Say($"       {step,-12} {what}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+using Vfio.Devices.Edu;
+
+namespace Vfio.Tool.Devices;
+
+/// <summary>The device models that this tool can make.</summary>
+internal static class DeviceCatalog
+{
+    public static IReadOnlyList<DeviceModel> Models { get; } =
+    [
+        new DeviceModel(
+            "edu",
+            "QEMU's teaching device: factorial, DMA engine, INTx and MSI (1234:11e8)",
+            [
+                new DeviceSetting("dma_mask", "highest address that DMA reaches", "0xfffffff (28 bits)"),
+                new DeviceSetting("dma_delay_ms", "milliseconds that a transfer takes", "0"),
+                new DeviceSetting("factorial_delay_ms", "milliseconds that a factorial takes", "0"),
+            ],
+            static settings =>
+            {
+                EduOptions options = EduOptions.Parse(settings);
+                return () => new EduDevice(options);
+            }),
+    ];
+
+    /// <summary>Makes the constructor of a model.</summary>
+    /// <exception cref="UsageException">There is no such model, or a setting is wrong.</exception>
+    public static Func<VfioDevice> Prepare(string name, IReadOnlyList<string> settings)
+    {
+        DeviceModel model = Models.FirstOrDefault(model => model.Name == name)
+            ?? throw new UsageException($"There is no device model '{name}'; the models are {string.Join(", ", Models.Select(static model => model.Name))}.");
+        string? malformed = settings.FirstOrDefault(static setting => setting.IndexOf('=', StringComparison.Ordinal) <= 0);
+        if (malformed is not null)
+        {
+            throw new UsageException($"A setting is KEY=VALUE, which '{malformed}' is not; {name} takes {string.Join(", ", model.Settings.Select(static setting => setting.Name))}.");
+        }
+
+        try
+        {
+            return model.Prepare(settings);
+        }
+        catch (FormatException exception)
+        {
+            throw new UsageException(exception.Message);
+        }
+    }
+}
