@@ -1,0 +1,26 @@
+using Vfio.Abi;
+using Vfio.Linux;
+
+namespace Vfio.Tests;
+
+/// <summary>A caller's table with room for a few files.</summary>
+internal sealed class TestFileTable : FileTable
+{
+    public Dictionary<int, object> Files { get; } = [];
+
+    public bool IsFull { get; set; }
+
+    public override Errno TryGet(int number, out object? file) => Files.TryGetValue(number, out file) ? Errno.None : Errno.EBADF;
+
+    public override IoResult Install(object file)
+    {
+        if (IsFull)
+        {
+            return Errno.EMFILE;
+        }
+
+        int number = 100 + Files.Count;
+        Files.Add(number, file);
+        return IoResult.Success(number);
+    }
+}
