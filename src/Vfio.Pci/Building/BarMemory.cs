@@ -11,9 +11,10 @@ namespace Vfio.Pci;
 /// </remarks>
 public sealed class BarMemory : IDisposable
 {
-    private MemFd _file;
+    private BarFile _file;
+    private ulong _fileOffset;
     private MemoryMapping _mapping;
-    private volatile bool _isShared;
+    private bool _disposed;
 
     /// <summary>Makes zeroed memory.</summary>
     /// <param name="name">A name for <c>/proc</c>.</param>
@@ -25,12 +26,18 @@ public sealed class BarMemory : IDisposable
         ArgumentOutOfRangeException.ThrowIfZero(size);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(size, (ulong)int.MaxValue);
         ArgumentOutOfRangeException.ThrowIfNotEqual(size % (ulong)Environment.SystemPageSize, 0UL, nameof(size));
-        Errno error = TryCreate(name, size, out MemFd? file, out MemoryMapping? mapping);
-        error.ThrowIfError($"share the BAR memory '{name}'");
-        _file = file!;
-        _mapping = mapping!;
         Name = name;
         Size = size;
+        _file = new BarFile(name, size);
+        Errno error = _file.TryMap(0, size, out MemoryMapping? mapping);
+        if (error != Errno.None)
+        {
+            _file.Dispose();
+            error.ThrowIfError($"map the BAR memory '{name}'");
+        }
+
+        _mapping = mapping!;
+        _file.Members.Add(this);
     }
 
     /// <summary>The memory's name.</summary>
@@ -39,15 +46,18 @@ public sealed class BarMemory : IDisposable
     /// <summary>Length in bytes.</summary>
     public ulong Size { get; }
 
-    /// <summary>The memory's descriptor, owned by this object, for a user to map.</summary>
+    /// <summary>The memory's descriptor, for a user to map; it belongs to the file.</summary>
     internal FileDescriptor Descriptor
     {
         get
         {
-            _isShared = true;
+            _file.IsShared = true;
             return _file.Descriptor;
         }
     }
+
+    /// <summary>Where the memory starts in the descriptor's file.</summary>
+    internal ulong FileOffset => _fileOffset;
 
     /// <summary>The memory. Valid until <see cref="Dispose"/>.</summary>
     /// <param name="offset">Offset of the first byte.</param>
@@ -98,8 +108,33 @@ public sealed class BarMemory : IDisposable
     /// <summary>Unmaps and closes. Users keep what they mapped. Idempotent.</summary>
     public void Dispose()
     {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
         _mapping.Dispose();
-        _file.Dispose();
+        _file.Leave(this);
+    }
+
+    /// <summary>
+    /// Moves the memory into the file of its BAR: users learn of one descriptor for a region, so that all areas of a BAR lie in one
+    /// file, each where it lies in the BAR (spec vfio-user §3.5). What it holds goes along. Before anybody uses the device.
+    /// </summary>
+    /// <param name="file">The file.</param>
+    /// <param name="offset">Where the memory starts in it.</param>
+    /// <exception cref="LinuxException">The system has no memory left.</exception>
+    internal void MoveTo(BarFile file, ulong offset)
+    {
+        file.TryMap(offset, Size, out MemoryMapping? mapping).ThrowIfError($"map the BAR memory '{Name}'");
+        Slice(0, (int)Size).CopyTo(mapping!.Span);
+        _mapping.Dispose();
+        _file.Leave(this);
+        _file = file;
+        _fileOffset = offset;
+        _mapping = mapping;
+        file.Members.Add(this);
     }
 
     /// <summary>
@@ -109,51 +144,24 @@ public sealed class BarMemory : IDisposable
     /// <returns><see cref="Errno.None"/>; otherwise the memory was only cleared.</returns>
     internal Errno Renew()
     {
-        if (!_isShared)
+        Errno error = Errno.None;
+        if (_file.IsShared)
         {
-            Slice(0, (int)Size).Clear();
-            return Errno.None;
+            error = _file.Replace();
+            if (error == Errno.None)
+            {
+                return error; // Zeros, of which no page is allocated yet.
+            }
         }
 
-        Errno error = TryCreate(Name, Size, out MemFd? file, out MemoryMapping? mapping);
-        if (error != Errno.None)
-        {
-            Slice(0, (int)Size).Clear();
-            return error;
-        }
-
-        Dispose();
-        _file = file!;
-        _mapping = mapping!;
-        _isShared = false;
-        return Errno.None;
+        Slice(0, (int)Size).Clear();
+        return error;
     }
 
-    private static Errno TryCreate(string name, ulong size, out MemFd? file, out MemoryMapping? mapping)
+    /// <summary>Uses a new mapping, of the file that took the place of the old one.</summary>
+    internal void Use(MemoryMapping mapping)
     {
-        mapping = null;
-        file = null;
-        try
-        {
-            file = new MemFd(name, size);
-        }
-        catch (LinuxException exception)
-        {
-            return exception.Errno;
-        }
-
-        Errno error = file.TryAddSeals(FileSeals.Shrink | FileSeals.Grow | FileSeals.Seal);
-        if (error == Errno.None)
-        {
-            error = MemoryMapping.TryMap(file.Descriptor, 0, (nuint)size, MemoryProtection.ReadWrite, out mapping);
-        }
-
-        if (error != Errno.None)
-        {
-            file.Dispose();
-            file = null;
-        }
-
-        return error;
+        _mapping.Dispose();
+        _mapping = mapping;
     }
 }

@@ -255,6 +255,7 @@ public sealed partial class PciDeviceBuilder
             areas.Insert(1, new BarArea { Offset = msix.Pba, Length = pba.Size, Block = pba, IsOverlay = true });
         }
 
+        JoinMemory(declared.Index, areas);
         return new PciBar
         {
             Index = declared.Index,
@@ -266,6 +267,22 @@ public sealed partial class PciDeviceBuilder
             Mappable = [.. areas.Where(a => a.Memory is not null)],
             HoldsMsixTable = holdsTable,
         };
+    }
+
+    /// <summary>Puts the shared memory of a BAR into one file, unless it is one memory at the BAR's start.</summary>
+    private static void JoinMemory(int index, List<BarArea> areas)
+    {
+        BarArea[] mappable = [.. areas.Where(a => a.Memory is not null)];
+        if (mappable.Length == 0 || (mappable.Length == 1 && mappable[0].Offset == 0))
+        {
+            return;
+        }
+
+        var file = new BarFile($"BAR {index}", mappable.Max(static a => a.End));
+        foreach (BarArea area in mappable)
+        {
+            area.Memory!.MoveTo(file, area.Offset);
+        }
     }
 
     private void PlaceMsix()

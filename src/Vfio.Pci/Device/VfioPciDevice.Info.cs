@@ -50,7 +50,7 @@ public abstract partial class VfioPciDevice
         {
             if (offset >= area.Offset && offset < area.End && request.Length <= area.End - offset)
             {
-                memory = new MappableMemory(area.Memory!.Descriptor, offset - area.Offset, request.Length);
+                memory = new MappableMemory(area.Memory!.Descriptor, area.Memory.FileOffset + (offset - area.Offset), request.Length);
                 return Errno.None;
             }
         }
