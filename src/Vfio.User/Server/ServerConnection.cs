@@ -61,7 +61,7 @@ internal sealed partial class ServerConnection : IDisposable
 
     private bool OnOwnThread => Thread.CurrentThread == _thread;
 
-    /// <summary>Serves the client until it goes or is sent away. Never throws.</summary>
+    /// <summary>Serves the client until it goes or is sent away, and closes the device. Never throws. The socket stays open until <see cref="Dispose"/>.</summary>
     public void Run()
     {
         _thread = Thread.CurrentThread;
@@ -377,7 +377,6 @@ internal sealed partial class ServerConnection : IDisposable
             command.Descriptors.Dispose();
         }
 
-        Dispose();
         LogClosed(_deviceName, _end);
     }
 

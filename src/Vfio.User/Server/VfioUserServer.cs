@@ -274,6 +274,9 @@ public sealed partial class VfioUserServer : IAsyncDisposable
         {
             LastEnd = connection.End;
             _active = null;
+
+            // Not before: the acceptor asks the active connection, under this lock, whether its client has gone.
+            connection.Dispose();
         }
 
         if (_listener is null)
