@@ -79,7 +79,9 @@ public sealed partial class VfioUserServer : IAsyncDisposable
             Errno.EACCES => "The directory cannot be written by this user.",
             _ => null,
         });
+#pragma warning disable CA1416 // Linux only, as the whole of it; an attribute would put this warning at every caller.
         File.SetUnixFileMode(socketPath, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+#pragma warning restore CA1416
         VfioUserServer server = new(host, deviceName, socketPath, listener, options);
         server.StartAccepting();
         return server;
