@@ -7,12 +7,11 @@ namespace Vfio.Iommu;
 /// Counted: the creator and every bound device hold it, and the objects are destroyed when the last of them lets go.
 /// Lock order: the table lock is a leaf; no other lock is taken and no callback runs under it.
 /// </remarks>
-public sealed class IommufdContext : IDisposable
+public sealed partial class IommufdContext : VfioFile
 {
     private readonly Lock _lock = new();
     private readonly SortedDictionary<uint, IommufdObject> _objects = [];
     private int _holders = 1;
-    private int _disposed;
 
     /// <summary>Opens a context.</summary>
     /// <param name="limits">What its users may make it hold; null for the defaults.</param>
@@ -127,13 +126,7 @@ public sealed class IommufdContext : IDisposable
     }
 
     /// <summary>Closes the user's handle. Objects go when the last device that is bound to the context has let go too.</summary>
-    public void Dispose()
-    {
-        if (Interlocked.Exchange(ref _disposed, 1) == 0)
-        {
-            Release();
-        }
-    }
+    protected override void Close() => Release();
 
     internal void DestroyOwned(IommufdObject value)
     {

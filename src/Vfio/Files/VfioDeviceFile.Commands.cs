@@ -119,7 +119,7 @@ public sealed partial class VfioDeviceFile
     /// <param name="argument">The caller's structure and descriptors.</param>
     /// <returns>The ioctl's result, or an errno.</returns>
     /// <remarks><c>vfio_device_fops_unl_ioctl</c>; spec vfio-core §5.5 gives the order.</remarks>
-    public IoResult Ioctl(uint command, UserArgument argument)
+    public override IoResult Ioctl(uint command, UserArgument argument)
     {
         if (command == VfioUapi.VFIO_DEVICE_BIND_IOMMUFD)
         {

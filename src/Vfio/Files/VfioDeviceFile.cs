@@ -13,12 +13,11 @@ namespace Vfio;
 /// </para>
 /// <para>Lock order: the device set's lock is taken by bind, attach, detach and dispose.</para>
 /// </remarks>
-public sealed partial class VfioDeviceFile : IDisposable
+public sealed partial class VfioDeviceFile : VfioFile
 {
     private readonly VfioDevice _device;
     private IommufdContext? _context;
     private volatile bool _granted;
-    private int _disposed;
 
     internal VfioDeviceFile(VfioDevice device)
     {
@@ -154,19 +153,19 @@ public sealed partial class VfioDeviceFile : IDisposable
     /// <param name="buffer">Receives the bytes.</param>
     /// <param name="position">Position in the file, from <see cref="RegionInfo.Position"/>.</param>
     /// <returns>The number of bytes, or an errno; <see cref="Errno.EINVAL"/> when not bound.</returns>
-    public IoResult Read(Span<byte> buffer, ulong position) => _granted ? _device.Read(buffer, position) : Errno.EINVAL;
+    public override IoResult Read(Span<byte> buffer, ulong position) => _granted ? _device.Read(buffer, position) : Errno.EINVAL;
 
     /// <summary>Writes device memory.</summary>
     /// <param name="buffer">The bytes.</param>
     /// <param name="position">Position in the file, from <see cref="RegionInfo.Position"/>.</param>
     /// <returns>The number of bytes, or an errno; <see cref="Errno.EINVAL"/> when not bound.</returns>
-    public IoResult Write(ReadOnlySpan<byte> buffer, ulong position) => _granted ? _device.Write(buffer, position) : Errno.EINVAL;
+    public override IoResult Write(ReadOnlySpan<byte> buffer, ulong position) => _granted ? _device.Write(buffer, position) : Errno.EINVAL;
 
     /// <summary>Maps device memory.</summary>
     /// <param name="request">What to map.</param>
     /// <param name="memory">Where to find it, owned by the device.</param>
     /// <returns><see cref="Errno.None"/>, or an errno; <see cref="Errno.EINVAL"/> when not bound.</returns>
-    public Errno Map(in MapRequest request, out MappableMemory memory)
+    public override Errno Map(in MapRequest request, out MappableMemory memory)
     {
         if (_granted)
         {
@@ -186,13 +185,8 @@ public sealed partial class VfioDeviceFile : IDisposable
     /// Closes the file. A bound one closes the device when it was its last user: <see cref="VfioDevice.OnClose"/>, then
     /// <see cref="VfioDevice.UnbindIommufd"/>.
     /// </summary>
-    public void Dispose()
+    protected override void Close()
     {
-        if (Interlocked.Exchange(ref _disposed, 1) != 0)
-        {
-            return;
-        }
-
         if (_granted)
         {
             _granted = false;
@@ -212,7 +206,7 @@ public sealed partial class VfioDeviceFile : IDisposable
         deviceId = 0;
         lock (_device.DeviceSet!.Lock)
         {
-            if (_granted || _disposed != 0)
+            if (_granted)
             {
                 return Errno.EINVAL;
             }
