@@ -7,6 +7,10 @@ namespace Vfio.User;
 
 internal sealed partial class ServerConnection
 {
+    private FileDescriptor? _intxTrigger;
+    private FileDescriptor? _intxUnmask;
+    private PciInterrupt? _messages;
+
     private void DeviceGetIrqInfo(ReadOnlySpan<byte> payload)
     {
         if (!TryRead(payload, out vfio_irq_info info) || info.argsz < Marshal.SizeOf<vfio_irq_info>() || info.index >= PciLayout.InterruptCount)
@@ -55,13 +59,13 @@ internal sealed partial class ServerConnection
         if (count == 0)
         {
             // Disabling what is off, or does not exist, is no error on the wire.
-            bool disable = action == IrqSetFlags.ActionTrigger && data == IrqSetFlags.DataNone && start == 0;
-            if (disable)
+            if (action != IrqSetFlags.ActionTrigger || data != IrqSetFlags.DataNone || start != 0)
             {
-                _ = _file!.SetIrqs(index, flags, 0, 0, [], null);
+                return Errno.EINVAL;
             }
 
-            return disable ? Errno.None : Errno.EINVAL;
+            Disable((PciInterrupt)index);
+            return Errno.None;
         }
 
         Errno error = _file!.GetIrqInfo(index, out IrqInfo irq);
@@ -83,12 +87,67 @@ internal sealed partial class ServerConnection
             case IrqSetFlags.DataEventFd:
                 return SetEventFds(index, action, start, count);
             default:
+                if ((PciInterrupt)index == PciInterrupt.Intx && IsIntxSuspended)
+                {
+                    return Errno.None;
+                }
+
                 IoResult result = _file.SetIrqs(index, flags, start, count, payload[Size..], null);
                 return result.Error;
         }
     }
 
+    /// <summary>Turns a kind of interrupt off. The pin comes back when messages go.</summary>
+    private void Disable(PciInterrupt index)
+    {
+        bool suspended = IsIntxSuspended;
+        if (index == PciInterrupt.Intx)
+        {
+            ForgetIntx();
+        }
+
+        if (index != PciInterrupt.Intx || !suspended)
+        {
+            _ = _file!.SetIrqs((uint)index, IrqSetFlags.ActionTrigger, 0, 0);
+        }
+
+        if (_messages == index)
+        {
+            _messages = null;
+            ResumeIntx();
+        }
+    }
+
     private Errno SetEventFds(uint index, IrqSetFlags action, uint start, uint count)
+    {
+        switch ((PciInterrupt)index)
+        {
+            case PciInterrupt.Intx when action is IrqSetFlags.ActionTrigger or IrqSetFlags.ActionUnmask:
+                return SetIntxEventFd(action);
+            case PciInterrupt.Msi or PciInterrupt.Msix when action == IrqSetFlags.ActionTrigger:
+                bool suspend = _messages is null && _intxTrigger is not null;
+                if (suspend)
+                {
+                    _ = _file!.SetIrqs((uint)PciInterrupt.Intx, IrqSetFlags.ActionTrigger, 0, 0);
+                }
+
+                Errno error = PassEventFds(index, action, start, count);
+                if (error == Errno.None)
+                {
+                    _messages = (PciInterrupt)index;
+                }
+                else if (suspend)
+                {
+                    ResumeIntx();
+                }
+
+                return error;
+            default:
+                return PassEventFds(index, action, start, count);
+        }
+    }
+
+    private Errno PassEventFds(uint index, IrqSetFlags action, uint start, uint count)
     {
         // No descriptors at all takes the eventfds of the range away.
         FileDescriptor?[] eventFds = new FileDescriptor?[count];
@@ -99,5 +158,56 @@ internal sealed partial class ServerConnection
 
         IoResult result = _file!.SetIrqEventFds(index, action, start, eventFds);
         return result.IsError ? result.Error : result.Value > 0 ? Errno.ENOSPC : Errno.None;
+    }
+
+    // On the wire each kind of interrupt is set up by itself, while the core, as the kernel, has one of INTx, MSI and MSI-X on at a
+    // time. The eventfds of the pin are kept here, so that messages can take its place, as they do in hardware, and give it back.
+    private bool IsIntxSuspended => _messages is not null;
+
+    private Errno SetIntxEventFd(IrqSetFlags action)
+    {
+        bool trigger = action == IrqSetFlags.ActionTrigger;
+        FileDescriptor? given = _descriptors.Count > 0 ? _descriptors[0] : null;
+        if (IsIntxSuspended)
+        {
+            if (given is not null && !given.IsEventFd())
+            {
+                return Errno.EINVAL;
+            }
+        }
+        else
+        {
+            Errno error = PassEventFds((uint)PciInterrupt.Intx, action, 0, 1);
+            if (error != Errno.None)
+            {
+                return error;
+            }
+        }
+
+        ref FileDescriptor? place = ref trigger ? ref _intxTrigger : ref _intxUnmask;
+        place?.Dispose();
+        place = given is null ? null : _descriptors.Take(0);
+        return Errno.None;
+    }
+
+    private void ForgetIntx()
+    {
+        _intxTrigger?.Dispose();
+        _intxTrigger = null;
+        _intxUnmask?.Dispose();
+        _intxUnmask = null;
+    }
+
+    private void ResumeIntx()
+    {
+        if (_intxTrigger is not null)
+        {
+            _ = _file!.SetIrqEventFds((uint)PciInterrupt.Intx, IrqSetFlags.ActionTrigger, 0, [_intxTrigger]);
+        }
+
+        if (_intxUnmask is not null)
+        {
+            _ = _file!.SetIrqEventFds((uint)PciInterrupt.Intx, IrqSetFlags.ActionUnmask, 0, [_intxUnmask]);
+        }
     }
 }

@@ -23,6 +23,9 @@ internal sealed partial class ServerConnection : IDisposable
     private readonly MessageReader _reader;
     private readonly MessageWriter _writer;
     private readonly Queue<QueuedCommand> _queued = new();
+
+    // A leaf: the connection ends on its own thread while others end it too.
+    private readonly Lock _socketLock = new();
     private readonly RegionInfo[] _regions = new RegionInfo[PciLayout.RegionCount];
     private VfioUserCapabilities _client;
     private VfioDeviceFile? _file;
@@ -37,6 +40,7 @@ internal sealed partial class ServerConnection : IDisposable
     private bool _negotiated;
     private bool _handling;
     private bool _bufferLeft;
+    private bool _disposed;
     private int _queuedBytes;
     private volatile bool _closing;
     private volatile ConnectionEnd _end;
@@ -86,22 +90,45 @@ internal sealed partial class ServerConnection : IDisposable
     public void Shutdown(ConnectionEnd why)
     {
         Finish(why);
-        _socket.Shutdown();
+        lock (_socketLock)
+        {
+            if (!_disposed)
+            {
+                _socket.Shutdown();
+            }
+        }
     }
 
     /// <summary>Whether the client has hung up already, though it may not have been noticed here. From any thread.</summary>
     public bool HasPeerGone()
     {
         PollRequest request = new(_socket.Descriptor, EventLoopEvents.PeerClosed);
-        IoResult ready = Poll.Wait(MemoryMarshal.CreateSpan(ref request, 1), 0);
+        IoResult ready;
+        lock (_socketLock)
+        {
+            if (_disposed)
+            {
+                return true;
+            }
+
+            ready = Poll.Wait(MemoryMarshal.CreateSpan(ref request, 1), 0);
+        }
+
         return ready.IsError || (request.Ready & (EventLoopEvents.PeerClosed | EventLoopEvents.HangUp)) != 0;
     }
 
     public void Dispose()
     {
+        lock (_socketLock)
+        {
+            _disposed = true;
+            _socket.Dispose();
+        }
+
         _reader.Dispose();
         _twin?.Dispose();
-        _socket.Dispose();
+        _intxTrigger?.Dispose();
+        _intxUnmask?.Dispose();
     }
 
     private void Serve()
