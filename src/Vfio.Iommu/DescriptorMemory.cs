@@ -74,7 +74,7 @@ public static class DescriptorMemory
                 return Errno.EINVAL;
             }
 
-            source = new MappedMemorySource(mapping!, start, length, writable, ownsMapping: true);
+            source = new MappedMemorySource(mapping!, start, length, writable, ownsMapping: true, offset);
             descriptor.Dispose(); // The mapping keeps the file.
             return Errno.None;
         }

@@ -35,6 +35,9 @@ public sealed class DescriptorMemorySource : MemorySource
     public override string Kind => "descriptor";
 
     /// <inheritdoc/>
+    public override ulong PlacementHint(ulong offset) => _start + offset;
+
+    /// <inheritdoc/>
     public override Errno Read(ulong offset, Span<byte> destination)
     {
         while (!destination.IsEmpty)

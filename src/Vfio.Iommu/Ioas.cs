@@ -8,6 +8,7 @@ public sealed class Ioas : IommufdObject
 {
     private readonly Lock _accessLock = new();
     private readonly List<IommufdAccess> _accesses = [];
+    private bool _largePages = true;
 
     internal Ioas(IommufdContext context)
         : base(context)
@@ -76,6 +77,25 @@ public sealed class Ioas : IommufdObject
         return found is not null;
     }
 
+    /// <summary>Whether every address of a range is mapped.</summary>
+    /// <param name="range">The range.</param>
+    /// <returns>True when there is no hole.</returns>
+    public bool IsMapped(IovaRange range)
+    {
+        ulong iova = range.Start;
+        while (TryGetArea(iova, out IovaRange area))
+        {
+            if (area.Last >= range.Last)
+            {
+                return true;
+            }
+
+            iova = area.Last + 1;
+        }
+
+        return false;
+    }
+
     /// <summary>Lists the ranges in which memory may be mapped.</summary>
     /// <param name="ranges">Receives as many as fit, ascending.</param>
     /// <returns>How many there are.</returns>
@@ -100,6 +120,75 @@ public sealed class Ioas : IommufdObject
         }
 
         return Map.SetAllowed(ranges);
+    }
+
+    /// <summary>Maps what another range shows.</summary>
+    /// <param name="source">The address space to copy from; may be this one.</param>
+    /// <param name="range">The range there, wholly and contiguously mapped.</param>
+    /// <param name="access">What a device may do with the copy; need not be what it may do with the original.</param>
+    /// <param name="isFixed">Whether <paramref name="iova"/> is the address wanted.</param>
+    /// <param name="iova">The address of the copy.</param>
+    /// <returns><see cref="Errno.ENOENT"/> for a hole in the source, <see cref="Errno.EPERM"/> for memory that must not be written, otherwise as <see cref="MapFixed"/>.</returns>
+    /// <remarks>IOMMU_IOAS_COPY; spec iommufd §2.8, §3.5. Each area that the source range touches becomes an area of its own.</remarks>
+    public Errno Copy(Ioas source, IovaRange range, DmaAccess access, bool isFixed, ref ulong iova)
+    {
+        if (access == DmaAccess.None)
+        {
+            return Errno.EINVAL;
+        }
+
+        List<MemoryPiece> pieces = [];
+        Errno error = source.Map.GetPieces(range, pieces);
+        if (error != Errno.None)
+        {
+            return error;
+        }
+
+        error = Map.Count + pieces.Count > Context.Limits.MaximumAreas
+            ? Errno.ENOSPC
+            : Map.MapPieces(isFixed, ref iova, range.Length, pieces, access);
+        pieces.ForEach(static piece => piece.Source.RemoveReference());
+        return error;
+    }
+
+    /// <summary>Whether large pages may be used; without them everything is page aligned.</summary>
+    /// <returns>True by default.</returns>
+    internal bool GetLargePages()
+    {
+        lock (_accessLock)
+        {
+            return _largePages;
+        }
+    }
+
+    /// <summary>Option HUGE_PAGES (spec iommufd §2.10).</summary>
+    /// <param name="enabled">The new value.</param>
+    /// <returns><see cref="Errno.EADDRINUSE"/> when an area is not page aligned.</returns>
+    internal Errno SetLargePages(bool enabled)
+    {
+        lock (_accessLock)
+        {
+            if (_largePages == enabled)
+            {
+                return Errno.None;
+            }
+
+            if (enabled)
+            {
+                Map.ReleasePageAlignment();
+            }
+            else
+            {
+                Errno error = Map.RequirePageAlignment();
+                if (error != Errno.None)
+                {
+                    return error;
+                }
+            }
+
+            _largePages = enabled;
+            return Errno.None;
+        }
     }
 
     internal Errno Join(IommufdAccess access)

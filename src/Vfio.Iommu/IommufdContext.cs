@@ -11,13 +11,18 @@ public sealed partial class IommufdContext : VfioFile
 {
     private readonly Lock _lock = new();
     private readonly SortedDictionary<uint, IommufdObject> _objects = [];
+    private readonly Func<CallerCapabilities> _capabilities;
     private int _holders = 1;
+    private bool _accountByProcess;
+    private uint _compatIoas;
 
     /// <summary>Opens a context.</summary>
     /// <param name="limits">What its users may make it hold; null for the defaults.</param>
-    public IommufdContext(IommufdLimits? limits = null)
+    /// <param name="capabilities">What its user is privileged to, asked at each privileged command; null for everything.</param>
+    public IommufdContext(IommufdLimits? limits = null, Func<CallerCapabilities>? capabilities = null)
     {
         Limits = limits ?? IommufdLimits.Default;
+        _capabilities = capabilities ?? (static () => CallerCapabilities.All);
     }
 
     /// <summary>What its users may make it hold.</summary>
@@ -67,6 +72,10 @@ public sealed partial class IommufdContext : VfioFile
             }
 
             _objects.Remove(id);
+            if (_compatIoas == id)
+            {
+                _compatIoas = 0;
+            }
         }
 
         target.Destroyed();

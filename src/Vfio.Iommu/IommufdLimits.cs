@@ -11,4 +11,7 @@ public sealed record IommufdLimits
 
     /// <summary>Objects in the context; further allocations fail with ENOMEM.</summary>
     public int MaximumObjects { get; init; } = 65_536;
+
+    /// <summary>Ranges in an address space's list of allowed ones; longer lists fail with ENOMEM.</summary>
+    public int MaximumAllowedRanges { get; init; } = 1024;
 }

@@ -36,7 +36,7 @@ internal sealed class IovaMap
             {
                 foreach (IovaArea area in _index)
                 {
-                    if (((area.Range.Start | area.Range.Length | area.SourceOffset(area.Range.Start)) & (PageSize - 1)) != 0)
+                    if (((area.Range.Start | area.Range.Length | area.Source.PlacementHint(area.SourceOffset(area.Range.Start))) & (PageSize - 1)) != 0)
                     {
                         return Errno.EADDRINUSE;
                     }
@@ -61,35 +61,20 @@ internal sealed class IovaMap
     {
         lock (_lock)
         {
-            ulong alignment = Alignment;
-            if (length == 0 || (length & (alignment - 1)) != 0 || (iova & (alignment - 1)) != 0)
+            Errno error = CheckFixed(iova, length);
+            if (error != Errno.None)
             {
-                return Errno.EINVAL;
+                return error;
             }
 
-            if (!IovaRange.TryCreate(iova, length, out IovaRange range))
-            {
-                return Errno.EOVERFLOW;
-            }
-
-            if (IntersectsReserved(range))
-            {
-                return Errno.EINVAL;
-            }
-
-            IovaIndex index = _index;
-            if (index.FindFrom(range.Start) is { } next && next.Range.Start <= range.Last)
-            {
-                return Errno.EEXIST;
-            }
-
-            if ((sourceOffset & (PageSize - 1) & (alignment - 1)) != 0)
+            if ((source.PlacementHint(sourceOffset) & (PageSize - 1) & (Alignment - 1)) != 0
+                || !IovaRange.TryCreate(iova, length, out IovaRange range))
             {
                 return Errno.EINVAL;
             }
 
             source.AddReference();
-            _index = index.Insert(new IovaArea(range, source, sourceOffset, access));
+            _index = _index.Insert(new IovaArea(range, source, sourceOffset, access));
             return Errno.None;
         }
     }
@@ -100,8 +85,84 @@ internal sealed class IovaMap
     {
         lock (_lock)
         {
-            Errno error = Place(hint, length, out iova);
+            iova = 0;
+            Errno error = (length & (Alignment - 1)) != 0 ? Errno.EINVAL : Place(hint, length, out iova);
             return error != Errno.None ? error : MapFixed(iova, length, source, sourceOffset, access);
+        }
+    }
+
+    /// <summary>Lists the memory that a contiguously mapped range shows, with a reference on each piece's source (spec iommufd §2.8).</summary>
+    /// <returns><see cref="Errno.ENOENT"/> when some of it is not mapped.</returns>
+    public Errno GetPieces(IovaRange range, List<MemoryPiece> pieces)
+    {
+        lock (_lock)
+        {
+            ulong iova = range.Start;
+            while (true)
+            {
+                IovaArea? area = _index.Find(iova);
+                if (area is null)
+                {
+                    pieces.ForEach(static piece => piece.Source.RemoveReference());
+                    pieces.Clear();
+                    return Errno.ENOENT;
+                }
+
+                ulong last = Math.Min(area.Range.Last, range.Last);
+                area.Source.AddReference();
+                pieces.Add(new MemoryPiece(area.Source, area.SourceOffset(iova), last - iova + 1));
+                if (last == range.Last)
+                {
+                    return Errno.None;
+                }
+
+                iova = last + 1;
+            }
+        }
+    }
+
+    /// <summary>Maps pieces back to back, all or none; each becomes an area of its own.</summary>
+    /// <param name="iova">With a fixed address: it; otherwise on return the address chosen.</param>
+    /// <returns>As <see cref="MapFixed"/>; <see cref="Errno.EPERM"/> when a piece must not be written.</returns>
+    public Errno MapPieces(bool isFixed, ref ulong iova, ulong length, List<MemoryPiece> pieces, DmaAccess access)
+    {
+        lock (_lock)
+        {
+            if ((length & (Alignment - 1)) != 0)
+            {
+                return Errno.EINVAL;
+            }
+
+            Errno error = isFixed ? Errno.None : Place(pieces[0].Source.PlacementHint(pieces[0].Offset), length, out iova);
+            IovaIndex before = _index;
+            ulong at = iova;
+            for (int i = 0; i < pieces.Count && error == Errno.None; i++)
+            {
+                MemoryPiece piece = pieces[i];
+                error = i == 0 ? CheckFixed(iova, length) : Errno.None;
+                if (error == Errno.None && (access & DmaAccess.Write) != 0 && !piece.Source.IsWritable)
+                {
+                    error = Errno.EPERM;
+                }
+
+                if (error == Errno.None)
+                {
+                    error = MapFixed(at, piece.Length, piece.Source, piece.Offset, access);
+                }
+
+                at = unchecked(at + piece.Length);
+                if (error != Errno.None)
+                {
+                    for (int j = 0; j < i; j++)
+                    {
+                        pieces[j].Source.RemoveReference();
+                    }
+
+                    _index = before;
+                }
+            }
+
+            return error;
         }
     }
 
@@ -328,6 +389,27 @@ internal sealed class IovaMap
         }
 
         return bytes;
+    }
+
+    /// <summary>The checks of fixed placement, in their order (spec iommufd §3.3).</summary>
+    private Errno CheckFixed(ulong iova, ulong length)
+    {
+        if (length == 0 || ((length | iova) & (Alignment - 1)) != 0)
+        {
+            return Errno.EINVAL;
+        }
+
+        if (!IovaRange.TryCreate(iova, length, out IovaRange range))
+        {
+            return Errno.EOVERFLOW;
+        }
+
+        if (IntersectsReserved(range))
+        {
+            return Errno.EINVAL;
+        }
+
+        return _index.FindFrom(range.Start) is { } next && next.Range.Start <= range.Last ? Errno.EEXIST : Errno.None;
     }
 
     private bool IntersectsReserved(IovaRange range)

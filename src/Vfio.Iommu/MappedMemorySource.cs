@@ -8,6 +8,7 @@ public sealed class MappedMemorySource : MemorySource
 {
     private readonly MemoryMapping _mapping;
     private readonly ulong _start;
+    private readonly ulong _hint;
     private readonly bool _ownsMapping;
 
     /// <summary>Shows a part of a mapping.</summary>
@@ -16,13 +17,15 @@ public sealed class MappedMemorySource : MemorySource
     /// <param name="length">Length in bytes.</param>
     /// <param name="writable">Whether writes are allowed.</param>
     /// <param name="ownsMapping">Whether the mapping is disposed with the source.</param>
+    /// <param name="hint">See <see cref="PlacementHint"/>: the address of the first byte as its owner knows it.</param>
     /// <exception cref="ArgumentOutOfRangeException">The part lies outside the mapping.</exception>
-    public MappedMemorySource(MemoryMapping mapping, ulong start, ulong length, bool writable, bool ownsMapping)
+    public MappedMemorySource(MemoryMapping mapping, ulong start, ulong length, bool writable, bool ownsMapping, ulong hint = 0)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(start, (ulong)mapping.Length);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(length, (ulong)mapping.Length - start);
         _mapping = mapping;
         _start = start;
+        _hint = hint;
         _ownsMapping = ownsMapping;
         Length = length;
         IsWritable = writable;
@@ -36,6 +39,9 @@ public sealed class MappedMemorySource : MemorySource
 
     /// <inheritdoc/>
     public override string Kind => "mapped";
+
+    /// <inheritdoc/>
+    public override ulong PlacementHint(ulong offset) => _hint + offset;
 
     /// <inheritdoc/>
     public override unsafe Errno Read(ulong offset, Span<byte> destination)

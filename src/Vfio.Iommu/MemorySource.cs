@@ -23,6 +23,14 @@ public abstract class MemorySource
     /// <summary>How the memory is reached, for diagnostics: "mapped", "descriptor", "message" and so on.</summary>
     public abstract string Kind { get; }
 
+    /// <summary>
+    /// The address of a byte as the memory's owner knows it (a user address, an offset in a file): automatic placement keeps its
+    /// alignment and its offset within a page (spec iommufd §3.2).
+    /// </summary>
+    /// <param name="offset">Offset in the source.</param>
+    /// <returns>The address.</returns>
+    public virtual ulong PlacementHint(ulong offset) => offset;
+
     /// <summary>Copies from the memory.</summary>
     /// <param name="offset">Offset in the source; offset and length lie inside <see cref="Length"/>.</param>
     /// <param name="destination">Receives the bytes.</param>

@@ -25,7 +25,7 @@ internal sealed class IommufdFixture : IDisposable
     public MemoryMapping Buffer { get; }
 
     /// <summary>Memory of a given length that nobody reads.</summary>
-    public static MemorySource Memory(ulong length, bool writable = true) => new ProcessMemorySource(0x1000, length, writable);
+    public static MemorySource Memory(ulong length, bool writable = true) => new UserMemorySource(new ProcessUserMemory(), 0x1000, length, writable);
 
     public MemorySource B(ulong start = 0, ulong? length = null, bool writable = true)
         => new MappedMemorySource(Buffer, start, length ?? ((64 * P) - start), writable, ownsMapping: false);

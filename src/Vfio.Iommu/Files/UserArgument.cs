@@ -40,6 +40,9 @@ public readonly ref struct UserArgument
     /// <summary>The argument as a number, for commands that take a value and not a pointer.</summary>
     public ulong Value { get; }
 
+    /// <summary>The caller's memory; null when the argument lies in a buffer of this process.</summary>
+    public IUserMemory? Memory => _memory;
+
     /// <summary>The caller's descriptors; null when it has none, and every number is then bad.</summary>
     public FileTable? Files { get; }
 
