@@ -19,6 +19,7 @@ internal static class CommandLine
         DevicesCommand.Create(),
         ServeCommand.Create(),
         InfoCommand.Create(),
+        LspciCommand.Create(),
         ReadCommand.Create(),
         WriteCommand.Create(),
     };
