@@ -51,10 +51,10 @@ internal sealed partial class ServerConnection
                 GetMigrationState(feature);
                 break;
             case VfioUapi.VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE:
-                SetMigrationState(payload, data);
+                SetMigrationState(feature, payload, data);
                 break;
             case VfioUapi.VFIO_DEVICE_FEATURE_DMA_LOGGING_START:
-                StartLogging(payload, data);
+                StartLogging(feature, payload, data);
                 break;
             case VfioUapi.VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP:
                 Errno error = _file!.StopDirtyLog();
@@ -123,9 +123,10 @@ internal sealed partial class ServerConnection
         Reply(reply);
     }
 
-    private void SetMigrationState(ReadOnlySpan<byte> payload, ReadOnlySpan<byte> data)
+    private void SetMigrationState(vfio_device_feature feature, ReadOnlySpan<byte> payload, ReadOnlySpan<byte> data)
     {
-        if (!TryRead(data, out vfio_device_feature_mig_state wanted))
+        if (!TryRead(data, out vfio_device_feature_mig_state wanted)
+            || feature.argsz < FeatureHeaderSize + Marshal.SizeOf<vfio_device_feature_mig_state>())
         {
             ReplyError(Errno.EINVAL);
             return;
@@ -147,14 +148,15 @@ internal sealed partial class ServerConnection
         }
     }
 
-    private void StartLogging(ReadOnlySpan<byte> payload, ReadOnlySpan<byte> data)
+    private void StartLogging(vfio_device_feature feature, ReadOnlySpan<byte> payload, ReadOnlySpan<byte> data)
     {
         int size = Marshal.SizeOf<vfio_user_dma_logging_control>();
         const int RangeSize = 16;
         const int MaximumRanges = 256;
         if (!TryRead(data, out vfio_user_dma_logging_control control)
             || control.num_ranges > MaximumRanges
-            || data.Length - size < (int)control.num_ranges * RangeSize)
+            || data.Length - size < (int)control.num_ranges * RangeSize
+            || feature.argsz < FeatureHeaderSize + size + ((int)control.num_ranges * RangeSize))
         {
             ReplyError(Errno.EINVAL);
             return;

@@ -47,6 +47,8 @@ public sealed class ConformanceDevice(Action<PciDeviceBuilder>? shape = null) : 
 
     public bool HasLog { get; init; } = true;
 
+    public bool FunctionLevelReset { get; init; } = true;
+
     /// <summary>Lets the device pin, which makes its mappings page aligned.</summary>
     public bool Pins { get; init; }
 
@@ -77,7 +79,7 @@ public sealed class ConformanceDevice(Action<PciDeviceBuilder>? shape = null) : 
     protected override void Configure(PciDeviceBuilder pci)
     {
         ArgumentNullException.ThrowIfNull(pci);
-        pci.Id(0x1234, 0x5678).Class(0xFF, 0x00).PciExpress();
+        pci.Id(0x1234, 0x5678).Class(0xFF, 0x00).PciExpress(FunctionLevelReset);
         if (shape is not null)
         {
             shape(pci);
@@ -99,11 +101,14 @@ public sealed class ConformanceDevice(Action<PciDeviceBuilder>? shape = null) : 
         _dmaWork = CreateWork("DMA", _ => RunDma());
     }
 
-    protected override void OnReset(ResetKind kind)
+    protected override void OnReset(ResetKind kind) => Resets.Add(kind);
+
+    /// <summary>The memory is the device's only when it was declared.</summary>
+    protected override void OnDisposed()
     {
-        Resets.Add(kind);
-        DmaDone = 0;
-        LastDmaError = Errno.None;
+        SparseLow.Dispose();
+        SparseHigh.Dispose();
+        Whole.Dispose();
     }
 
     private void RunDma()

@@ -1,0 +1,383 @@
+using System.Runtime.InteropServices;
+using Vfio.Abi;
+using Vfio.Iommu;
+using Vfio.Linux;
+using Vfio.Pci;
+using Vfio.Testing;
+using Vfio.User.Tests.Devices;
+
+namespace Vfio.User.Tests.Conformance;
+
+/// <summary>Cases 85 to 90: the server's own commands, and clients that leave.</summary>
+public sealed class ReverseDmaCases : ConformanceTest
+{
+    private const ulong Page = 4096;
+
+    private static VfioUserPeer OpenTwin(string path, out RawVfioUserClient client, string json = TwinCapabilities)
+    {
+        client = RawVfioUserClient.Connect(path);
+        using VfioUserMessage reply = client.Negotiate(json);
+        Assert.Equal(1, reply.DescriptorCount);
+        return new VfioUserPeer(new UnixSocket(reply.TakeDescriptor(0)));
+    }
+
+    /// <summary>Serves one request out of a pattern, or into it.</summary>
+    private static vfio_user_dma_access Answer(VfioUserPeer peer, VfioUserMessage request, byte[] memory)
+    {
+        using (request)
+        {
+            Assert.False(request.IsReply);
+            vfio_user_dma_access access = request.Read<vfio_user_dma_access>();
+            if (request.Command == VfioUserCommand.DmaRead)
+            {
+                Assert.Equal(16, request.Payload.Length);
+                peer.Reply(request, Join(Bytes(in access), memory.AsSpan((int)access.address, (int)access.count).ToArray()));
+            }
+            else
+            {
+                Assert.Equal(VfioUserCommand.DmaWrite, request.Command);
+                request.Payload.AsSpan(16).CopyTo(memory.AsSpan((int)access.address));
+                Assert.Equal(16 + (int)access.count, request.Payload.Length);
+                peer.Reply(request, in access);
+            }
+
+            return access;
+        }
+    }
+
+    [Theory]
+    [InlineData(1000, 256)]
+    [InlineData(4096, 1 << 20)]
+    [InlineData(3000, 1000)]
+    [InlineData(2 << 20, 1 << 20)]
+    public void Case085_reverse_dma_over_the_twin_socket(int length, int limit)
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        string json = """{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":LIMIT,"twin_socket":{"supported":true}}}""".Replace("LIMIT", limit.ToString(), StringComparison.Ordinal);
+        using VfioUserPeer twin = OpenTwin(pair.SocketPath, out RawVfioUserClient client, json);
+        using (client)
+        {
+            byte[] memory = new byte[4 << 20];
+            new Random(85).NextBytes(memory);
+            Assert.Equal(Errno.None, client.MapDma(0, 4 << 20));
+            StartDma(client, 100, length, ControlBlock.ReadInWork);
+            int pieces = (length + limit - 1) / limit;
+            for (int i = 0; i < pieces; i++)
+            {
+                vfio_user_dma_access access = Answer(twin, twin.ReceiveMessage(), memory);
+                Assert.Equal((100 + ((ulong)i * (ulong)limit), (ulong)Math.Min(limit, length - (i * limit))), (access.address, access.count));
+            }
+
+            WaitFor(() => pair.Device.DmaDone == 1);
+            Assert.Equal(Errno.None, pair.Device.LastDmaError);
+            Assert.Equal(memory.AsSpan(100, length), pair.Device.DmaBytes.AsSpan(0, length));
+
+            pair.Device.DmaBytes.AsSpan().Reverse();
+            StartDma(client, 200, length, ControlBlock.WriteInWork);
+            for (int i = 0; i < pieces; i++)
+            {
+                _ = Answer(twin, twin.ReceiveMessage(), memory);
+            }
+
+            WaitFor(() => pair.Device.DmaDone == 2);
+            Assert.Equal(pair.Device.DmaBytes.AsSpan(0, length), memory.AsSpan(200, length));
+            AssertAlive(client);
+        }
+    }
+
+    [Fact]
+    public void Case085_twin_works_inside_any_handler()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using VfioUserPeer twin = OpenTwin(pair.SocketPath, out RawVfioUserClient client);
+        using (client)
+        {
+            byte[] memory = new byte[0x1000];
+            Assert.Equal(Errno.None, client.MapDma(0, 0x1000));
+            Write64(client, ControlBlock.DmaAddress, 0);
+            Write32(client, ControlBlock.DmaLength, 8);
+            ushort id = client.Send(VfioUserCommand.RegionRead, Bytes(new vfio_user_region_access { offset = ControlBlock.DmaInRead, count = 4 }));
+            _ = Answer(twin, twin.ReceiveMessage(), memory);
+            using VfioUserMessage reply = client.ReceiveReply(id, VfioUserCommand.RegionRead);
+            Assert.Equal((uint)Errno.None, reply.Read<uint>(16));
+        }
+    }
+
+    [Fact]
+    public void Case085_wrong_ids_are_not_believed()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using VfioUserPeer twin = OpenTwin(pair.SocketPath, out RawVfioUserClient client);
+        using (client)
+        {
+            Assert.Equal(Errno.None, client.MapDma(0, 0x1000));
+            StartDma(client, 0, 4, ControlBlock.ReadInWork);
+            using VfioUserMessage request = twin.Expect(VfioUserCommand.DmaRead);
+            vfio_user_dma_access access = request.Read<vfio_user_dma_access>();
+            byte[] wrong = Join(Bytes(in access), [9, 9, 9, 9]);
+            Assert.Equal(Errno.None, twin.SendBytes(VfioUserPeer.Compose((ushort)(request.Id + 1), VfioUserCommand.DmaRead, VfioUserFlags.Reply, wrong)));
+            Assert.Equal(Errno.None, twin.SendBytes(VfioUserPeer.Compose(request.Id, VfioUserCommand.DmaWrite, VfioUserFlags.Reply, wrong)));
+            twin.Reply(request, Join(Bytes(in access), [1, 2, 3, 4]));
+            WaitFor(() => pair.Device.DmaDone == 1);
+            Assert.Equal(Errno.None, pair.Device.LastDmaError);
+            Assert.Equal([1, 2, 3, 4], pair.Device.DmaBytes[..4]);
+        }
+    }
+
+    [Fact]
+    public void Case086_reverse_dma_in_band_while_reads_are_pipelined()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using RawVfioUserClient client = pair.ConnectRaw("""{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":64}}""");
+        byte[] memory = new byte[0x10000];
+        new Random(86).NextBytes(memory);
+        Assert.Equal(Errno.None, client.MapDma(0, (ulong)memory.Length));
+        Write64(client, ControlBlock.DmaAddress, 0);
+        Write32(client, ControlBlock.DmaLength, 6400);
+        client.Send(VfioUserCommand.RegionWrite, VfioUserFlags.NoReply, RawVfioUserClient.AccessPayload(0, ControlBlock.DmaCommand, BitConverter.GetBytes(ControlBlock.ReadInWork)));
+        Queue<ushort> reads = [];
+        int transfers = 0;
+        for (int i = 0; i < 1000; i++)
+        {
+            reads.Enqueue(client.Send(VfioUserCommand.RegionRead, Bytes(new vfio_user_region_access { offset = 0, count = 8 })));
+        }
+
+        while (reads.Count > 0 || transfers < 100)
+        {
+            VfioUserMessage message = client.ReceiveMessage();
+            if (message.IsReply)
+            {
+                Assert.Equal(reads.Dequeue(), message.Id);
+                AssertOk(message);
+            }
+            else
+            {
+                _ = Answer(client, message, memory);
+                transfers++;
+            }
+        }
+
+        WaitFor(() => pair.Device.DmaDone == 1);
+        Assert.Equal(Errno.None, pair.Device.LastDmaError);
+        Assert.Equal(memory.AsSpan(0, 6400), pair.Device.DmaBytes.AsSpan(0, 6400));
+    }
+
+    [Fact]
+    public void Case086_write_that_starts_dma_by_message_is_answered_first()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using RawVfioUserClient client = pair.ConnectRaw();
+        byte[] memory = new byte[0x1000];
+        new Random(87).NextBytes(memory);
+        Assert.Equal(Errno.None, client.MapDma(0, 0x1000));
+        Write64(client, ControlBlock.DmaAddress, 16);
+        Write32(client, ControlBlock.DmaLength, 8);
+        ushort write = client.Send(VfioUserCommand.RegionWrite, RawVfioUserClient.AccessPayload(0, ControlBlock.DmaCommand, BitConverter.GetBytes(ControlBlock.ReadInHandler)));
+        AssertOk(client.ReceiveReply(write, VfioUserCommand.RegionWrite));
+
+        // Commands that come before the answer keep their order and see the effect.
+        VfioUserMessage request = client.Expect(VfioUserCommand.DmaRead);
+        ushort first = client.Send(VfioUserCommand.RegionRead, Bytes(new vfio_user_region_access { offset = ControlBlock.DmaCount, count = 4 }));
+        using MemFd shared = Memory();
+        ushort second = client.Send(VfioUserCommand.DmaMap, Bytes(new vfio_user_dma_map { argsz = 32, flags = 3, address = 0x10000, size = 0x1000 }), shared.Descriptor);
+        _ = Answer(client, request, memory);
+        using (VfioUserMessage count = client.ReceiveReply(first, VfioUserCommand.RegionRead))
+        {
+            Assert.Equal(1u, count.Read<uint>(16));
+        }
+
+        AssertOk(client.ReceiveReply(second, VfioUserCommand.DmaMap));
+        Assert.Equal(memory.AsSpan(16, 8), pair.Device.DmaBytes.AsSpan(0, 8));
+    }
+
+    [Fact]
+    public void Case086_dma_by_message_inside_a_read_is_EDEADLK()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using RawVfioUserClient client = pair.ConnectRaw();
+        Assert.Equal(Errno.None, client.MapDma(0, 0x1000));
+        Write64(client, ControlBlock.DmaAddress, 0);
+        Write32(client, ControlBlock.DmaLength, 8);
+        Assert.Equal((uint)Errno.EDEADLK, Read32(client, ControlBlock.DmaInRead));
+        AssertAlive(client);
+    }
+
+    [Fact]
+    public void Case086_unmap_while_a_transfer_waits_for_the_client()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using RawVfioUserClient client = pair.ConnectRaw();
+        byte[] memory = new byte[0x1000];
+        Assert.Equal(Errno.None, client.MapDma(0, 0x1000));
+        StartDma(client, 0, 8, ControlBlock.ReadInWork);
+        VfioUserMessage request = client.Expect(VfioUserCommand.DmaRead);
+        ushort unmap = client.Send(VfioUserCommand.DmaUnmap, Bytes(new vfio_user_dma_unmap { argsz = 24, size = 0x1000 }));
+        Assert.False(client.HasInput(TimeSpan.FromMilliseconds(50)));
+        _ = Answer(client, request, memory);
+        AssertOk(client.ReceiveReply(unmap, VfioUserCommand.DmaUnmap));
+        WaitFor(() => pair.Device.DmaDone == 1);
+        Assert.Equal(Errno.None, pair.Device.LastDmaError);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Case087_replies_to_dma_writes(bool twinSocket)
+    {
+        DevicePair<ConformanceDevice> pair = Serve(Impatient);
+        RawVfioUserClient client;
+        VfioUserPeer? twin = null;
+        if (twinSocket)
+        {
+            twin = OpenTwin(pair.SocketPath, out client);
+        }
+        else
+        {
+            client = pair.ConnectRaw();
+        }
+
+        VfioUserPeer peer = twin ?? client;
+        using (twin)
+        using (client)
+        {
+            Assert.Equal(Errno.None, client.MapDma(0, 0x1000));
+            Errno Try(Action<VfioUserMessage, vfio_user_dma_access> answer)
+            {
+                int before = pair.Device.DmaDone;
+                StartDma(client, 0x10, 4, ControlBlock.WriteInWork);
+                using VfioUserMessage request = peer.Expect(VfioUserCommand.DmaWrite);
+                answer(request, request.Read<vfio_user_dma_access>());
+                WaitFor(() => pair.Device.DmaDone == before + 1);
+                return pair.Device.LastDmaError;
+            }
+
+            Assert.Equal(Errno.None, Try((request, access) => peer.Reply(request, in access)));
+            Assert.Equal(Errno.None, Try((request, _) => peer.Reply(request)));
+            Assert.Equal(Errno.EIO, Try((request, access) => peer.Reply(request, access with { count = 5 })));
+            Assert.Equal(Errno.EIO, Try((request, access) => peer.Reply(request, access with { address = 0 })));
+            Assert.Equal(Errno.EIO, Try((request, _) => peer.Reply(request, new byte[15])));
+            Assert.Equal(Errno.EIO, Try((request, access) => peer.Reply(request, Join(Bytes(in access), [1]))));
+            Assert.Equal(Errno.EFAULT, Try((request, _) => peer.ReplyError(request, Errno.EFAULT)));
+            Assert.Equal(Errno.EINVAL, Try((request, _) => peer.ReplyError(request, (Errno)0)));
+            Assert.Equal(Errno.EINVAL, Try((request, _) => peer.ReplyError(request, (Errno)0x7FFFFFFF)));
+            AssertAlive(client);
+
+            // No answer at all: the device gets an error at the deadline, and the client is sent away.
+            Assert.Equal(Errno.EIO, Try((_, _) => { }));
+            Assert.True(client.WaitForEnd());
+        }
+
+        WaitFor(() => !pair.Server!.HasClient);
+        Assert.Equal(ConnectionEnd.TimedOut, pair.Server!.LastEnd);
+    }
+
+    [Fact]
+    public void Case087_client_that_dies_in_a_transfer()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        ConformanceDevice device = pair.Device;
+        using (RawVfioUserClient client = pair.ConnectRaw())
+        {
+            Assert.Equal(Errno.None, client.MapDma(0, 0x1000));
+            StartDma(client, 0, 4, ControlBlock.ReadInWork);
+            client.Expect(VfioUserCommand.DmaRead).Dispose();
+        }
+
+        WaitFor(() => !pair.Server!.HasClient);
+        Assert.Equal(Errno.ENOTCONN, device.LastDmaError);
+        using RawVfioUserClient next = pair.ConnectRaw();
+        AssertAlive(next);
+    }
+
+    [Fact]
+    public void Case088_client_that_dies_while_an_unmap_waits()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using MemFd memory = Memory();
+        using ManualResetEventSlim opened = new(false);
+        using ManualResetEventSlim finish = new(false);
+        Thread copier = new(() =>
+        {
+            Assert.Equal(Errno.None, pair.Device.Dma.TryOpenWindow(0, 64, DmaAccess.Write, out DmaWindow window));
+            opened.Set();
+            finish.Wait();
+            window.Dispose();
+        });
+        using (RawVfioUserClient client = pair.ConnectRaw())
+        {
+            Assert.Equal(Errno.None, client.MapDma(0, Page, memory.Descriptor));
+            pair.Device.Resets.Clear();
+            copier.Start();
+            opened.Wait();
+            client.Send(VfioUserCommand.DmaUnmap, Bytes(new vfio_user_dma_unmap { argsz = 24, size = Page }));
+            Assert.False(client.HasInput(TimeSpan.FromMilliseconds(50)));
+        }
+
+        finish.Set();
+        copier.Join();
+        WaitFor(() => !pair.Server!.HasClient);
+        Assert.Equal([ResetKind.LostClient], pair.Device.Resets);
+        using RawVfioUserClient next = pair.ConnectRaw();
+        AssertAlive(next);
+    }
+
+    [Fact]
+    public void Case089_device_that_does_not_let_go_gives_an_error_reply()
+    {
+        DmaPin? pin = null;
+        DevicePair<ConformanceDevice> pair = Serve(create: static () => new ConformanceDevice { Pins = true });
+        using RawVfioUserClient client = pair.ConnectRaw();
+        using MemFd memory = Memory();
+        Assert.Equal(Errno.None, client.MapDma(0, Page, memory.Descriptor));
+        Assert.Equal(Errno.None, pair.Device.Dma.TryPin(0, 64, DmaAccess.Write, out pin));
+        AssertError(Errno.EDEADLK, client.Request(VfioUserCommand.DmaUnmap, new vfio_user_dma_unmap { argsz = 24, size = Page }));
+        pin!.Dispose();
+        Assert.Equal(Errno.None, client.UnmapDma(0, Page));
+    }
+
+    [Fact]
+    public async Task Case090_stopping_the_server_ends_the_client_and_removes_the_socket()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        string path = pair.SocketPath;
+        using RawVfioUserClient client = pair.ConnectRaw();
+        await pair.Server!.DisposeAsync();
+        Assert.False(File.Exists(path));
+        Assert.True(client.WaitForEnd());
+        Assert.True(pair.Server.Completion.IsCompletedSuccessfully);
+        await pair.Server.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Case090_unregistering_the_device_ends_the_client()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using EventFd request = new();
+        using RawVfioUserClient client = pair.ConnectRaw();
+        Assert.Equal(Errno.None, client.SetIrqs(4, IrqSetFlags.DataEventFd | IrqSetFlags.ActionTrigger, 0, 1, default, request.Descriptor));
+        await pair.Registration.DisposeAsync();
+        Assert.True(request.TryConsume(out _));
+        Assert.True(client.WaitForEnd());
+        Assert.Equal(ConnectionEnd.DeviceWithdrawn, pair.Server!.LastEnd);
+    }
+
+    [Fact]
+    public void Case006_second_client_is_sent_away_or_waits()
+    {
+        DevicePair<ConformanceDevice> refusing = Serve();
+        using (RawVfioUserClient first = refusing.ConnectRaw())
+        using (RawVfioUserClient second = RawVfioUserClient.Connect(refusing.SocketPath))
+        {
+            Assert.True(second.WaitForEnd());
+            AssertAlive(first);
+        }
+
+        DevicePair<ConformanceDevice> patient = Serve(new VfioUserServerOptions { SecondClient = SecondClientPolicy.Wait });
+        RawVfioUserClient early = patient.ConnectRaw();
+        using RawVfioUserClient late = RawVfioUserClient.Connect(patient.SocketPath);
+        Assert.False(late.HasInput(TimeSpan.FromMilliseconds(50)));
+        early.Dispose();
+        AssertOk(late.Negotiate("{}"));
+        AssertAlive(late);
+    }
+}
