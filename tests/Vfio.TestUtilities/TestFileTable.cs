@@ -1,10 +1,10 @@
 using Vfio.Abi;
 using Vfio.Linux;
 
-namespace Vfio.Tests;
+namespace Vfio.TestUtilities;
 
 /// <summary>A caller's table with room for a few files.</summary>
-internal sealed class TestFileTable : FileTable
+public sealed class TestFileTable : FileTable
 {
     public Dictionary<int, object> Files { get; } = [];
 

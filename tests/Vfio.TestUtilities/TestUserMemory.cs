@@ -1,9 +1,9 @@
 using Vfio.Abi;
 
-namespace Vfio.Tests;
+namespace Vfio.TestUtilities;
 
 /// <summary>A caller's memory: some bytes at 0x10000, of which a tail may be read-only.</summary>
-internal sealed class TestUserMemory(int size, int writable = int.MaxValue) : IUserMemory
+public sealed class TestUserMemory(int size, int writable = int.MaxValue) : IUserMemory
 {
     public const ulong Base = 0x10000;
 
