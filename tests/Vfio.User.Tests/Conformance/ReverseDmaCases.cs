@@ -351,7 +351,7 @@ public sealed class ReverseDmaCases : ConformanceTest
     [Fact]
     public async Task Case090_unregistering_the_device_ends_the_client()
     {
-        DevicePair<ConformanceDevice> pair = Serve();
+        DevicePair<ConformanceDevice> pair = Serve(new VfioUserServerOptions { DisconnectAfterRequests = 0 });
         using EventFd request = new();
         using RawVfioUserClient client = pair.ConnectRaw();
         Assert.Equal(Errno.None, client.SetIrqs(4, IrqSetFlags.DataEventFd | IrqSetFlags.ActionTrigger, 0, 1, default, request.Descriptor));
