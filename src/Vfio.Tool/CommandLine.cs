@@ -18,6 +18,7 @@ internal static class CommandLine
         DemoCommand.Create(),
         DevicesCommand.Create(),
         ServeCommand.Create(),
+        VmCommand.Create(),
         InfoCommand.Create(),
         LspciCommand.Create(),
         ReadCommand.Create(),

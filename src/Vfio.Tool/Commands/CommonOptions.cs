@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Microsoft.Extensions.Logging;
 
 namespace Vfio.Tool.Commands;
 
@@ -13,6 +14,12 @@ internal static class CommonOptions
     public static Option<bool> Json() => new("--json") { Description = "Print JSON" };
 
     public static Argument<string> Region() => new("region") { Description = "bar0 to bar5, rom, config, vga, or an index" };
+
+    public static Option<LogLevel> LogLevel() => new("--log-level")
+    {
+        Description = "Least severity that is logged to standard error",
+        DefaultValueFactory = static _ => Microsoft.Extensions.Logging.LogLevel.Warning,
+    };
 
     public static Option<int> Width()
     {

@@ -1,8 +1,8 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Vfio.Linux;
 using Vfio.Tool.Devices;
+using Vfio.Tool.Output;
 using Vfio.User;
 
 namespace Vfio.Tool.Commands;
@@ -22,16 +22,12 @@ internal static class ServeCommand
             Description = "What a client gets that connects while another is attached: refuse (the default) or wait",
             DefaultValueFactory = static _ => SecondClientPolicy.Refuse,
         };
-        Option<LogLevel> level = new("--log-level")
-        {
-            Description = "Least severity that is logged to standard error",
-            DefaultValueFactory = static _ => LogLevel.Warning,
-        };
+        Option<LogLevel> level = CommonOptions.LogLevel();
         Command command = new("serve", "Serve a device to vfio-user clients such as QEMU. Prints 'listening PATH' when ready; ends at SIGTERM.")
         {
             device, path, fd, set, config, second, level,
         };
-        command.SetAction(async (result, cancellationToken) =>
+        command.SetAction(async result =>
         {
             List<ServedDevice> devices = ServedDevice.FromCommandLine(
                 result.GetValue(device),
@@ -47,14 +43,9 @@ internal static class ServeCommand
 
     private static async Task<int> RunAsync(List<ServedDevice> devices, VfioUserServerOptions options, LogLevel level)
     {
-        TaskCompletionSource stop = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        using ILoggerFactory logger = LoggerFactory.Create(builder => builder
-            .SetMinimumLevel(level)
-            .AddConsole(static console => console.LogToStandardErrorThreshold = LogLevel.Trace)
-            .AddSimpleConsole(static console => console.SingleLine = true));
-        await using ToolHost host = new(level == LogLevel.None ? null : logger);
+        using Termination termination = new();
+        using ILoggerFactory? logger = ErrorLog.Create(level);
+        await using ToolHost host = new(logger);
         List<VfioUserServer> servers = [];
         try
         {
@@ -69,7 +60,11 @@ internal static class ServeCommand
             }
 
             await Console.Out.FlushAsync();
-            await Task.WhenAny(stop.Task, Task.WhenAll(servers.Select(static server => server.Completion)));
+            await Task.WhenAll(servers.Select(static server => server.Completion)).WaitAsync(termination.Token);
+            return CommandLine.Success;
+        }
+        catch (OperationCanceledException)
+        {
             return CommandLine.Success;
         }
         finally
@@ -78,12 +73,6 @@ internal static class ServeCommand
             {
                 await server.DisposeAsync();
             }
-        }
-
-        void Stop(PosixSignalContext context)
-        {
-            context.Cancel = true;
-            stop.TrySetResult();
         }
     }
 }

@@ -1,4 +1,5 @@
 using Vfio.Devices.Edu;
+using Vfio.Devices.Serial;
 
 namespace Vfio.Tool.Devices;
 
@@ -19,6 +20,18 @@ internal static class DeviceCatalog
             {
                 EduOptions options = EduOptions.Parse(settings);
                 return () => new EduDevice(options);
+            }),
+        new DeviceModel(
+            "serial",
+            "a 16550A card with 1, 2, 4 or 8 ports that Linux' 8250_pci binds by itself (1b36:0002)",
+            [
+                new DeviceSetting("ports", "1, 2, 4 or 8", "what the highest named port needs"),
+                new DeviceSetting("port0 … port7", "pty, stdio, unix:PATH, loop or null", "null"),
+            ],
+            static settings =>
+            {
+                SerialOptions options = SerialOptions.Parse(settings);
+                return () => new SerialDevice(options);
             }),
     ];
 

@@ -1,8 +1,11 @@
-namespace Vfio.Qemu.Tests.Harness;
+using System.Diagnostics;
+
+namespace Vfio.Tool.Qemu;
 
 /// <summary>
 /// QEMU and the guest's parts as <c>eng/guest/setup.sh</c> lays them out in the cache. A missing part is an error that
 /// names the command to run: a test that needs QEMU fails without it, it is never skipped.
+/// From a checkout <see cref="CompleteAsync"/> runs that command.
 /// </summary>
 public sealed class QemuInstallation
 {
@@ -43,6 +46,39 @@ public sealed class QemuInstallation
         }
     }
 
+    /// <summary>Sets up what is missing when this program runs from a checkout; says nothing and takes no time when all is there.</summary>
+    /// <exception cref="QemuException">The script failed; what it said is on standard error.</exception>
+    public static async Task CompleteAsync(CancellationToken cancellationToken)
+    {
+        if (FindSetup() is not { } script)
+        {
+            return;
+        }
+
+        using Process setup = Process.Start(new ProcessStartInfo(script, ["qemu", "kernel", "initramfs"]) { UseShellExecute = false, RedirectStandardOutput = true })!;
+        string output = await setup.StandardOutput.ReadToEndAsync(cancellationToken);
+        await setup.WaitForExitAsync(cancellationToken);
+        if (setup.ExitCode != 0)
+        {
+            throw new QemuException($"{script} could not set up the machine (status {setup.ExitCode}). {output}");
+        }
+    }
+
+    /// <summary>The set-up script of the checkout that this program was built in, or null.</summary>
+    private static string? FindSetup()
+    {
+        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            string script = Path.Combine(folder.FullName, "eng", "guest", "setup.sh");
+            if (File.Exists(script))
+            {
+                return script;
+            }
+        }
+
+        return null;
+    }
+
     private static string FindCache()
     {
         if (Environment.GetEnvironmentVariable("VFIO_CACHE") is { Length: > 0 } cache)
@@ -61,6 +97,6 @@ public sealed class QemuInstallation
         string full = Path.Combine(_cache, path);
         return File.Exists(full)
             ? full
-            : throw new QemuException($"{full} is missing. Run eng/guest/setup.sh {part} (./check does it).");
+            : throw new QemuException($"{full} is missing. In a checkout of Vfio.NET run eng/guest/setup.sh {part} (./check does it).");
     }
 }

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Vfio.Qemu.Tests.Harness;
+namespace Vfio.Tool.Qemu;
 
 /// <summary>
 /// Writes files as a "newc" archive, the form of an initramfs; several archives one after the other make one file

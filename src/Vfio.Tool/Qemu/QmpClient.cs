@@ -4,7 +4,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
-namespace Vfio.Qemu.Tests.Harness;
+namespace Vfio.Tool.Qemu;
 
 /// <summary>QEMU's control connection: commands with answers, and the events that came meanwhile.</summary>
 public sealed class QmpClient : IDisposable

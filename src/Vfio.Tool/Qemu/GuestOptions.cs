@@ -1,4 +1,4 @@
-namespace Vfio.Qemu.Tests.Harness;
+namespace Vfio.Tool.Qemu;
 
 /// <summary>What a <see cref="GuestMachine"/> is made of.</summary>
 public sealed record GuestOptions
@@ -27,6 +27,9 @@ public sealed record GuestOptions
     /// Whether a reset (the guest's <c>reboot</c>, a panic) starts the guest again; otherwise it ends the machine.
     /// </summary>
     public bool AllowReboot { get; init; }
+
+    /// <summary>Another kernel than that of the installation, with everything that the guest needs built in.</summary>
+    public string? Kernel { get; init; }
 
     /// <summary>More kernel arguments.</summary>
     public string KernelArguments { get; init; } = "";

@@ -1,4 +1,4 @@
-namespace Vfio.Qemu.Tests.Harness;
+namespace Vfio.Tool.Qemu;
 
 /// <summary>The parts of a command line that both lanes have.</summary>
 internal static class QemuArguments

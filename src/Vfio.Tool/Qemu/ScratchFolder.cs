@@ -1,4 +1,4 @@
-namespace Vfio.Qemu.Tests.Harness;
+namespace Vfio.Tool.Qemu;
 
 /// <summary>A folder of a test's own, short enough for the paths of UNIX sockets (108 bytes), deleted at the end.</summary>
 public sealed class ScratchFolder : IDisposable

@@ -1,4 +1,4 @@
-namespace Vfio.Qemu.Tests.Harness;
+namespace Vfio.Tool.Qemu;
 
 /// <summary>
 /// The saved state of a booted guest, from which many start in a quarter of a second each. The machines that start from

@@ -1,4 +1,4 @@
-namespace Vfio.Qemu.Tests.Harness;
+namespace Vfio.Tool.Qemu;
 
 /// <summary>QEMU refused a QMP command.</summary>
 public sealed class QmpException(string command, string errorClass, string description)

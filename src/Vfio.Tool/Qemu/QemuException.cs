@@ -1,4 +1,4 @@
-namespace Vfio.Qemu.Tests.Harness;
+namespace Vfio.Tool.Qemu;
 
 /// <summary>QEMU or the guest did not do what the harness needs; the message says what was tried and what QEMU said.</summary>
 public sealed class QemuException : Exception

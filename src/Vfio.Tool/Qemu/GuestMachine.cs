@@ -1,7 +1,7 @@
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
 
-namespace Vfio.Qemu.Tests.Harness;
+namespace Vfio.Tool.Qemu;
 
 /// <summary>
 /// A q35 machine with a real Linux, by software emulation. Commands run in the guest through an agent on its second
@@ -47,12 +47,12 @@ public sealed class GuestMachine : IAsyncDisposable
 
     /// <summary>Boots a guest and waits until it takes commands.</summary>
     /// <exception cref="QemuException">It did not come up; the message has the console's end and QEMU's output.</exception>
-    public static async Task<GuestMachine> BootAsync(GuestOptions options)
+    public static async Task<GuestMachine> BootAsync(GuestOptions options, CancellationToken cancellationToken = default)
     {
         GuestMachine guest = await StartAsync(options, []);
         try
         {
-            if (!await guest._agent.WaitForBootAsync(1, options.BootTimeout))
+            if (!await guest._agent.WaitForBootAsync(1, options.BootTimeout).WaitAsync(cancellationToken))
             {
                 throw guest.Failure("The guest did not come up");
             }
@@ -162,7 +162,14 @@ public sealed class GuestMachine : IAsyncDisposable
         {
             using Socket agentListener = QemuProcess.Listen(scratch.File("agent"));
             using Socket qmpListener = QemuProcess.Listen(scratch.File("qmp"));
-            qemu = QemuProcess.Start([.. Arguments(options, scratch), .. more]);
+            qemu = QemuProcess.Start(
+            [
+                .. GuestCommandLine.Build(options, scratch, "vfio.agent"),
+                "-serial", $"file:{ConsolePath(scratch)}",
+                "-chardev", $"socket,id=agent,path={scratch.File("agent")}", "-serial", "chardev:agent",
+                .. QemuArguments.Qmp(scratch.File("qmp")),
+                .. more,
+            ]);
             GuestAgent agent = new(await qemu.AcceptAsync(agentListener, "agent socket", options.BootTimeout));
             QmpClient qmp = await QmpClient.ConnectAsync(
                 qemu, await qemu.AcceptAsync(qmpListener, "QMP socket", options.BootTimeout));
@@ -174,66 +181,6 @@ public sealed class GuestMachine : IAsyncDisposable
             scratch.Dispose();
             throw;
         }
-    }
-
-    private static List<string> Arguments(GuestOptions options, ScratchFolder scratch)
-    {
-        QemuInstallation installation = QemuInstallation.Current;
-        List<string> arguments =
-        [
-            "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", $"{options.Processors}",
-            .. QemuArguments.Machine(options.Memory, options.SharedMemory),
-            "-serial", $"file:{ConsolePath(scratch)}",
-            "-chardev", $"socket,id=agent,path={scratch.File("agent")}", "-serial", "chardev:agent",
-            .. QemuArguments.Qmp(scratch.File("qmp")),
-            "-kernel", installation.Kernel, "-initrd", BuildInitramfs(options, scratch),
-            "-append", "console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests tsc=reliable "
-                + $"no_timer_check random.trust_cpu=on vfio.agent {options.KernelArguments}",
-        ];
-        if (!options.AllowReboot)
-        {
-            arguments.Add("-no-reboot");
-        }
-
-        if (options.Iommu)
-        {
-            // Caching mode: a vfio-user device has to hear of every mapping. Before the devices that it translates for.
-            arguments.AddRange(["-device", "intel-iommu,intremap=on,caching-mode=on"]);
-        }
-
-        for (int port = 0; port < options.RootPorts; port++)
-        {
-            arguments.AddRange(["-device", $"pcie-root-port,id=rp{port},chassis={port + 1},slot={port + 1}"]);
-        }
-
-        arguments.AddRange(options.Arguments);
-        arguments.AddRange(QemuArguments.Devices(options.Devices));
-        return arguments;
-    }
-
-    private static string BuildInitramfs(GuestOptions options, ScratchFolder scratch)
-    {
-        QemuInstallation installation = QemuInstallation.Current;
-        string path = scratch.File("initramfs");
-        using FileStream stream = File.Create(path);
-        foreach (string part in (string[])[installation.Initramfs, installation.KernelModules])
-        {
-            using FileStream source = File.OpenRead(part);
-            source.CopyTo(stream);
-        }
-
-        if (options.Files.Count > 0)
-        {
-            var archive = new CpioArchive(stream);
-            foreach ((string guestPath, string hostPath) in options.Files)
-            {
-                archive.AddFromHost(guestPath, hostPath);
-            }
-
-            archive.Complete();
-        }
-
-        return path;
     }
 
     private async Task WaitForMigrationAsync()

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Net.Sockets;
 using System.Text;
 
-namespace Vfio.Qemu.Tests.Harness;
+namespace Vfio.Tool.Qemu;
 
 /// <summary>
 /// One QEMU. It never outlives this object: <see cref="Dispose"/> kills it, and when this process ends without doing so
@@ -15,14 +15,23 @@ public sealed class QemuProcess : IDisposable
     private const string StartScript =
         "exec 3<&0; (read -r _ <&3 || kill -9 $$) >/dev/null 2>&1 & exec \"$@\" </dev/null 3<&-";
 
+    // With the terminal as QEMU's own, the watcher reads a named pipe that this process keeps open.
+    private const string ConsoleScript =
+        "pipe=$1; shift; (read -r _ <\"$pipe\" || kill -9 $$) >/dev/null 2>&1 & exec \"$@\"";
+
     private const int MaximumOutput = 64 * 1024;
 
     private readonly Process _process;
+    private readonly FileStream? _pipe;
     private readonly StringBuilder _output = new();
     private readonly Lock _outputLock = new();
     private bool _disposed;
 
-    private QemuProcess(Process process) => _process = process;
+    private QemuProcess(Process process, FileStream? pipe = null)
+    {
+        _process = process;
+        _pipe = pipe;
+    }
 
     /// <summary>Completes when QEMU has ended, however it did.</summary>
     public Task Exited { get; private set; } = Task.CompletedTask;
@@ -53,20 +62,12 @@ public sealed class QemuProcess : IDisposable
     {
         var start = new ProcessStartInfo("/bin/sh")
         {
+            UseShellExecute = false,
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        foreach (string argument in (string[])["-c", StartScript, "sh", QemuInstallation.Current.Qemu,
-            "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"])
-        {
-            start.ArgumentList.Add(argument);
-        }
-
-        foreach (string argument in arguments)
-        {
-            start.ArgumentList.Add(argument);
-        }
+        AddArguments(start, [StartScript, "sh"], arguments);
 
         var qemu = new QemuProcess(new Process { StartInfo = start });
         qemu._process.OutputDataReceived += (_, line) => qemu.Append(line.Data);
@@ -74,6 +75,27 @@ public sealed class QemuProcess : IDisposable
         qemu._process.Start();
         qemu._process.BeginOutputReadLine();
         qemu._process.BeginErrorReadLine();
+        qemu.Exited = qemu._process.WaitForExitAsync();
+        return qemu;
+    }
+
+    /// <summary>Starts QEMU with this process's standard input, output and error.</summary>
+    /// <param name="arguments">The arguments after the ones that every machine has.</param>
+    /// <param name="scratch">A folder that lasts as long as the process.</param>
+    public static QemuProcess StartOnConsole(IEnumerable<string> arguments, ScratchFolder scratch)
+    {
+        string path = scratch.File("lifeline");
+        using (Process make = Process.Start("mkfifo", [path]))
+        {
+            make.WaitForExit();
+        }
+
+        // For both directions, so that the opening does not wait for the watcher.
+        FileStream pipe = new(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
+        ProcessStartInfo start = new("/bin/sh");
+        AddArguments(start, [ConsoleScript, "sh", path], arguments);
+        var qemu = new QemuProcess(new Process { StartInfo = start }, pipe);
+        qemu._process.Start();
         qemu.Exited = qemu._process.WaitForExitAsync();
         return qemu;
     }
@@ -109,6 +131,22 @@ public sealed class QemuProcess : IDisposable
         }
     }
 
+    /// <summary>Asks QEMU to end, so that it gives the terminal back as it was, and kills it when it does not.</summary>
+    public async Task StopAsync()
+    {
+        if (!HasExited)
+        {
+            using (Process kill = Process.Start("kill", ["-s", "TERM", $"{Id}"]))
+            {
+                await kill.WaitForExitAsync();
+            }
+
+            await Task.WhenAny(Exited, Task.Delay(TimeSpan.FromSeconds(5)));
+        }
+
+        Dispose();
+    }
+
     /// <summary>A failure message with QEMU's state and output.</summary>
     public string Describe(string problem)
     {
@@ -138,8 +176,16 @@ public sealed class QemuProcess : IDisposable
         try
         {
             // The watcher's leave: QEMU's number may be somebody else's by now.
-            _process.StandardInput.WriteLine();
-            _process.StandardInput.Close();
+            if (_pipe is null)
+            {
+                _process.StandardInput.WriteLine();
+                _process.StandardInput.Close();
+            }
+            else
+            {
+                _pipe.Write("\n"u8);
+                _pipe.Dispose();
+            }
         }
         catch (IOException)
         {
@@ -147,6 +193,15 @@ public sealed class QemuProcess : IDisposable
         }
 
         _process.Dispose();
+    }
+
+    private static void AddArguments(ProcessStartInfo start, IEnumerable<string> script, IEnumerable<string> arguments)
+    {
+        string[] machine = ["-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"];
+        foreach (string argument in (string[])["-c", .. script, QemuInstallation.Current.Qemu, .. machine, .. arguments])
+        {
+            start.ArgumentList.Add(argument);
+        }
     }
 
     private void Append(string? line)

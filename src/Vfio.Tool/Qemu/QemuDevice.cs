@@ -1,6 +1,6 @@
 using System.Text.Json.Nodes;
 
-namespace Vfio.Qemu.Tests.Harness;
+namespace Vfio.Tool.Qemu;
 
 /// <summary>
 /// A device of the machine, for <c>-device</c> or for the QMP command <c>device_add</c>, which take the same properties.

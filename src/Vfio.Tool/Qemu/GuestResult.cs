@@ -1,4 +1,4 @@
-namespace Vfio.Qemu.Tests.Harness;
+namespace Vfio.Tool.Qemu;
 
 /// <summary>What a command in the guest came to.</summary>
 /// <param name="Status">Its exit status.</param>

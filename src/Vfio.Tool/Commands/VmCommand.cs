@@ -1,0 +1,123 @@
+using System.CommandLine;
+using Microsoft.Extensions.Logging;
+using Vfio.Tool.Devices;
+using Vfio.Tool.Output;
+using Vfio.Tool.Qemu;
+using Vfio.User;
+
+namespace Vfio.Tool.Commands;
+
+/// <summary><c>vfio vm</c>: the test Linux in QEMU with devices of this process.</summary>
+internal static class VmCommand
+{
+    public static Command Create()
+    {
+        Option<string[]> device = new("--device") { Description = "A model with its settings, NAME[,key=value…]; may be repeated", AllowMultipleArgumentsPerToken = false };
+        Option<int> memory = new("--memory") { Description = "The guest's RAM in MiB", DefaultValueFactory = static _ => 256 };
+        memory.Validators.Add(static result =>
+        {
+            if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, out int value) && value is < 64 or > 65536)
+            {
+                result.AddError($"--memory is 64 to 65536 MiB, not {value}.");
+            }
+        });
+        Option<bool> iommu = new("--iommu") { Description = "Give the machine an IOMMU, which the guest's own VFIO needs" };
+        Option<FileInfo?> kernel = new("--kernel") { Description = "Another kernel than the one that eng/guest/setup.sh provides" };
+        Option<string?> append = new("--append") { Description = "More kernel arguments" };
+        Option<string?> line = new("--command") { Description = "Run this line of shell in the guest, print its output, power off and end with its exit status" };
+        Option<LogLevel> level = CommonOptions.LogLevel();
+        Argument<string[]> qemu = new("qemu") { Description = "More arguments for QEMU, behind --", Arity = ArgumentArity.ZeroOrMore };
+        Command command = new("vm", "Boot a Linux virtual machine with devices of this process. Ctrl-C goes to the guest; 'exit' or Ctrl-A x ends the machine.")
+        {
+            device, memory, iommu, kernel, append, line, level, qemu,
+        };
+        command.SetAction(async result =>
+        {
+            List<(string Model, Func<VfioDevice> Create)> devices = [.. (result.GetValue(device) ?? []).Select(Prepare)];
+            FileInfo? image = result.GetValue(kernel);
+            if (image is { Exists: false })
+            {
+                throw new UsageException($"There is no kernel {image}.");
+            }
+
+            GuestOptions options = new()
+            {
+                Memory = result.GetValue(memory),
+                Iommu = result.GetValue(iommu),
+                Kernel = image?.FullName,
+                KernelArguments = result.GetValue(append) ?? string.Empty,
+                Arguments = result.GetValue(qemu) ?? [],
+            };
+            return await RunAsync(devices, options, result.GetValue(line), result.GetValue(level));
+        });
+        return command;
+    }
+
+    private static (string Model, Func<VfioDevice> Create) Prepare(string text)
+    {
+        string[] parts = text.Split(',');
+        if (parts.FirstOrDefault(static part => part.EndsWith("=stdio", StringComparison.Ordinal)) is { } setting)
+        {
+            throw new UsageException($"{setting}: the guest's console has standard input and output here; choose another end of the line, such as pty.");
+        }
+
+        return (parts[0], DeviceCatalog.Prepare(parts[0], parts[1..]));
+    }
+
+    private static async Task<int> RunAsync(
+        List<(string Model, Func<VfioDevice> Create)> devices, GuestOptions options, string? line, LogLevel level)
+    {
+        using Termination termination = new();
+        try
+        {
+            await QemuInstallation.CompleteAsync(termination.Token);
+            using ScratchFolder scratch = new();
+            using ILoggerFactory? logger = ErrorLog.Create(level);
+            await using ToolHost host = new(logger);
+            List<VfioUserServer> servers = [];
+            try
+            {
+                for (int i = 0; i < devices.Count; i++)
+                {
+                    string name = $"{devices[i].Model}{i}";
+                    _ = host.Add(name, devices[i].Create);
+                    servers.Add(VfioUserServer.Listen(host.Host, name, scratch.File($"{name}.sock")));
+                }
+
+                options = options with { Devices = [.. servers.Select(static server => QemuDevice.VfioUser(server.SocketPath!))] };
+                return line is null
+                    ? await GuestConsole.RunAsync(options, termination.Token)
+                    : await RunLineAsync(options, line, termination.Token);
+            }
+            finally
+            {
+                foreach (VfioUserServer server in servers)
+                {
+                    await server.DisposeAsync();
+                }
+            }
+        }
+        catch (QemuException exception)
+        {
+            await Console.Error.WriteLineAsync($"vfio: {exception.Message}");
+            return CommandLine.Failed;
+        }
+        catch (OperationCanceledException)
+        {
+            await Console.Error.WriteLineAsync("vfio: interrupted; the machine is off");
+            return CommandLine.Failed;
+        }
+    }
+
+    private static async Task<int> RunLineAsync(GuestOptions options, string line, CancellationToken cancellationToken)
+    {
+        await using GuestMachine guest = await GuestMachine.BootAsync(options, cancellationToken);
+        GuestResult result = await guest.TryRunAsync(line, Timeout.InfiniteTimeSpan).WaitAsync(cancellationToken);
+        if (result.Output.Length > 0)
+        {
+            await Console.Out.WriteLineAsync(result.Output);
+        }
+
+        return result.Status;
+    }
+}

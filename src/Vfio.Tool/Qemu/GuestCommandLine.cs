@@ -1,0 +1,67 @@
+namespace Vfio.Tool.Qemu;
+
+/// <summary>QEMU's arguments for a q35 machine with the test Linux, without its serial ports.</summary>
+internal static class GuestCommandLine
+{
+    /// <summary>Makes the arguments, and the initramfs in the scratch folder.</summary>
+    /// <param name="options">What the machine is made of.</param>
+    /// <param name="scratch">Where the initramfs goes; it must last as long as the machine.</param>
+    /// <param name="service">What the guest's first process starts: <c>vfio.agent</c> or <c>vfio.shell</c>.</param>
+    /// <exception cref="QemuException">A part of the installation is missing.</exception>
+    public static List<string> Build(GuestOptions options, ScratchFolder scratch, string service)
+    {
+        List<string> arguments =
+        [
+            "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", $"{options.Processors}",
+            .. QemuArguments.Machine(options.Memory, options.SharedMemory),
+            "-kernel", options.Kernel ?? QemuInstallation.Current.Kernel, "-initrd", BuildInitramfs(options, scratch),
+            "-append", "console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests tsc=reliable "
+                + $"no_timer_check random.trust_cpu=on {service} {options.KernelArguments}",
+        ];
+        if (!options.AllowReboot)
+        {
+            arguments.Add("-no-reboot");
+        }
+
+        if (options.Iommu)
+        {
+            // Caching mode: a vfio-user device has to hear of every mapping. Before the devices that it translates for.
+            arguments.AddRange(["-device", "intel-iommu,intremap=on,caching-mode=on"]);
+        }
+
+        for (int port = 0; port < options.RootPorts; port++)
+        {
+            arguments.AddRange(["-device", $"pcie-root-port,id=rp{port},chassis={port + 1},slot={port + 1}"]);
+        }
+
+        arguments.AddRange(options.Arguments);
+        arguments.AddRange(QemuArguments.Devices(options.Devices));
+        return arguments;
+    }
+
+    private static string BuildInitramfs(GuestOptions options, ScratchFolder scratch)
+    {
+        QemuInstallation installation = QemuInstallation.Current;
+        string path = scratch.File("initramfs");
+        using FileStream stream = File.Create(path);
+        // Modules fit the kernel that they were made with only.
+        foreach (string part in options.Kernel is null ? (string[])[installation.Initramfs, installation.KernelModules] : [installation.Initramfs])
+        {
+            using FileStream source = File.OpenRead(part);
+            source.CopyTo(stream);
+        }
+
+        if (options.Files.Count > 0)
+        {
+            var archive = new CpioArchive(stream);
+            foreach ((string guestPath, string hostPath) in options.Files)
+            {
+                archive.AddFromHost(guestPath, hostPath);
+            }
+
+            archive.Complete();
+        }
+
+        return path;
+    }
+}

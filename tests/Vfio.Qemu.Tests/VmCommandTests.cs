@@ -1,0 +1,100 @@
+using Vfio.Tool.Tests;
+
+namespace Vfio.Qemu.Tests;
+
+/// <summary><c>vfio vm</c>, run as a program.</summary>
+[Collection(GuestCollection.Name)]
+public sealed class VmCommandTests
+{
+    [Fact]
+    public async Task Command_runs_in_the_guest_with_its_devices_and_gives_its_status()
+    {
+        ToolResult result = await ToolProcess.RunAsync(
+            "vm", "--device", "edu", "--device", "serial,port0=loop,port1=null",
+            "--command", "cd /sys/bus/pci/devices; cat */vendor */device | grep -e 11e8 -e 0x0003; echo to error >&2; exit 7");
+        Assert.Equal(new ToolResult(7, "0x11e8\n0x0003\nto error\n", string.Empty), result);
+    }
+
+    [Fact]
+    public async Task Options_reach_kernel_and_qemu()
+    {
+        ToolResult result = await ToolProcess.RunAsync(
+            "vm", "--iommu", "--memory", "192", "--append", "vfio.test=1", "--command",
+            "ls /sys/class/iommu; awk '/MemTotal/ { print ($2 > 150000) }' /proc/meminfo; grep -o vfio.test=1 /proc/cmdline; cat /sys/bus/pci/devices/*/device | grep 0x0005",
+            "--", "-device", "pci-testdev");
+        Assert.Equal(["dmar0", "1", "vfio.test=1", "0x0005"], result.ShouldSucceed().Lines);
+    }
+
+    [Fact]
+    public async Task Console_is_a_shell_and_the_guests_power_off_ends_the_command()
+    {
+        using ToolProcess vm = ToolProcess.StartShell("(sleep 3; echo 'echo answer $((6 * 7)); exit') | exec \"$VFIO\" vm --device edu");
+        List<string> lines = [];
+        while (await vm.ReadLineAsync() is { } line)
+        {
+            lines.Add(line.TrimEnd('\r'));
+        }
+
+        Assert.Equal(0, await vm.WaitAsync());
+        Assert.Contains("answer 42", lines);
+    }
+
+    [Theory]
+    [InlineData("TERM", "--command", "echo up >/dev/ttyS0; sleep 1000")]
+    [InlineData("INT", "--command", "echo up >/dev/ttyS0; sleep 1000")]
+    [InlineData("TERM", "--memory", "128")]
+    public async Task Signal_ends_the_machine_and_leaves_nothing(string signal, string option, string value)
+    {
+        using ScratchFolder scratch = new();
+        using ToolProcess vm = ToolProcess.StartShell($"export TMPDIR={scratch.Path}; exec \"$VFIO\" vm --device edu {option} '{value}' </dev/zero");
+        // Until the machine is on: QEMU has attached the device.
+        using CancellationTokenSource timeout = new(TimeSpan.FromSeconds(60));
+        string[] machines;
+        while ((machines = Machines(scratch.Path)).Length == 0)
+        {
+            await Task.Delay(20, timeout.Token);
+        }
+
+        vm.Signal(signal);
+        Assert.Equal(1, await vm.WaitAsync());
+        Assert.Contains("interrupted", vm.Error, StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFileSystemEntries(scratch.Path, "vfio*"));
+        Assert.Empty(Machines(scratch.Path));
+    }
+
+    [Fact]
+    public async Task Wrong_use_is_told_without_a_machine()
+    {
+        (await ToolProcess.RunAsync("vm", "--device", "edo")).ShouldFail(2, "'edo'", "edu", "serial");
+        (await ToolProcess.RunAsync("vm", "--device", "edu,dma_mask")).ShouldFail(2, "KEY=VALUE", "dma_mask");
+        (await ToolProcess.RunAsync("vm", "--device", "serial,port0=stdio")).ShouldFail(2, "port0=stdio", "pty");
+        (await ToolProcess.RunAsync("vm", "--kernel", "/nonexistent/kernel")).ShouldFail(2, "/nonexistent/kernel");
+        (await ToolProcess.RunAsync("vm", "--memory", "1")).ShouldFail(2, "64 to 65536");
+    }
+
+    [Fact]
+    public async Task Failure_of_qemu_is_told()
+    {
+        ToolResult result = await ToolProcess.RunAsync("vm", "--command", "true", "--", "-device", "no-such-device");
+        Assert.Equal(1, result.Status);
+        Assert.Contains("no-such-device", result.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>The QEMUs whose files are in this folder.</summary>
+    private static string[] Machines(string folder) =>
+    [
+        .. Directory.GetDirectories("/proc").Where(process =>
+        {
+            try
+            {
+                string line = File.ReadAllText(Path.Combine(process, "cmdline"));
+                return line.Contains("qemu-system", StringComparison.Ordinal) && line.Contains(folder, StringComparison.Ordinal)
+                    && !line.StartsWith("/bin/sh", StringComparison.Ordinal);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return false;
+            }
+        }),
+    ];
+}
