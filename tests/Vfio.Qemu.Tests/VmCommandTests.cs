@@ -20,7 +20,7 @@ public sealed class VmCommandTests
     {
         ToolResult result = await ToolProcess.RunAsync(
             "vm", "--iommu", "--memory", "192", "--append", "vfio.test=1", "--command",
-            "ls /sys/class/iommu; awk '/MemTotal/ { print ($2 > 150000) }' /proc/meminfo; grep -o vfio.test=1 /proc/cmdline; cat /sys/bus/pci/devices/*/device | grep 0x0005",
+            "ls /sys/class/iommu | grep -o dmar0; awk '/MemTotal/ { print ($2 > 150000) }' /proc/meminfo; grep -o vfio.test=1 /proc/cmdline; cat /sys/bus/pci/devices/*/device | grep 0x0005",
             "--", "-device", "pci-testdev");
         Assert.Equal(["dmar0", "1", "vfio.test=1", "0x0005"], result.ShouldSucceed().Lines);
     }
