@@ -1,3 +1,4 @@
+using Vfio.Devices.Bench;
 using Vfio.Devices.Edu;
 using Vfio.Devices.Serial;
 
@@ -33,6 +34,13 @@ internal static class DeviceCatalog
                 SerialOptions options = SerialOptions.Parse(settings);
                 return () => new SerialDevice(options);
             }),
+        new DeviceModel(
+            "bench",
+            "a device to be measured: scratch registers, look-ups and DMA in a loop (1234:be4c)",
+            [],
+            static settings => settings.Count == 0
+                ? static () => new BenchDevice()
+                : throw new FormatException($"bench has no settings, and so no '{settings[0]}'.")),
     ];
 
     /// <summary>Makes the constructor of a model.</summary>
