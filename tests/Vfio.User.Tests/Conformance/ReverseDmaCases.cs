@@ -135,15 +135,19 @@ public sealed class ReverseDmaCases : ConformanceTest
         Write64(client, ControlBlock.DmaAddress, 0);
         Write32(client, ControlBlock.DmaLength, 6400);
         client.Send(VfioUserCommand.RegionWrite, VfioUserFlags.NoReply, RawVfioUserClient.AccessPayload(0, ControlBlock.DmaCommand, BitConverter.GetBytes(ControlBlock.ReadInWork)));
+        const int Window = 64;
+        const int Reads = 2000;
         Queue<ushort> reads = [];
+        int sent = 0;
         int transfers = 0;
-        for (int i = 0; i < 1000; i++)
+        while (sent < Reads || reads.Count > 0 || transfers < 100)
         {
-            reads.Enqueue(client.Send(VfioUserCommand.RegionRead, Bytes(new vfio_user_region_access { offset = 0, count = 8 })));
-        }
+            while (sent < Reads && reads.Count < Window)
+            {
+                reads.Enqueue(client.Send(VfioUserCommand.RegionRead, Bytes(new vfio_user_region_access { offset = 0, count = 8 })));
+                sent++;
+            }
 
-        while (reads.Count > 0 || transfers < 100)
-        {
             VfioUserMessage message = client.ReceiveMessage();
             if (message.IsReply)
             {
