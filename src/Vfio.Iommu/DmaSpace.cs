@@ -8,14 +8,18 @@ namespace Vfio.Iommu;
 /// Lives as long as the device. While the device is not bound, or not attached to an address space, every member answers
 /// <see cref="Errno.EINVAL"/> or <see cref="Errno.ENOENT"/> and touches nothing.
 /// </para>
+/// <para>
+/// Behind it stands an iommufd access object or, for a device that was opened through a group and a container, the container's IOMMU;
+/// the latter answers <see cref="Errno.EINVAL"/> where the former answers <see cref="Errno.ENOENT"/>.
+/// </para>
 /// <para>All members may be called from any thread, and none allocates except <see cref="TryPin"/>.</para>
 /// </remarks>
 public sealed class DmaSpace
 {
-    private volatile IommufdAccess? _access;
+    private volatile IDmaPath? _path;
 
     /// <summary>Whether the device is bound and attached, so that transfers can succeed.</summary>
-    public bool IsAttached => _access?.AddressSpace is not null;
+    public bool IsAttached => _path?.IsAttached ?? false;
 
     /// <summary>Copies from the user's memory to the device.</summary>
     /// <param name="iova">First address; any alignment.</param>
@@ -28,8 +32,8 @@ public sealed class DmaSpace
     /// <remarks><c>vfio_dma_rw</c>. Not atomic: on failure earlier bytes may have been copied.</remarks>
     public Errno Read(ulong iova, Span<byte> destination)
     {
-        IommufdAccess? access = _access;
-        return access is null ? Errno.EINVAL : access.Read(iova, destination);
+        IDmaPath? path = _path;
+        return path is null ? Errno.EINVAL : path.Read(iova, destination);
     }
 
     /// <summary>Copies from the device to the user's memory.</summary>
@@ -39,8 +43,8 @@ public sealed class DmaSpace
     /// <remarks><c>vfio_dma_rw</c> with write.</remarks>
     public Errno Write(ulong iova, ReadOnlySpan<byte> source)
     {
-        IommufdAccess? access = _access;
-        return access is null ? Errno.EINVAL : access.Write(iova, source);
+        IDmaPath? path = _path;
+        return path is null ? Errno.EINVAL : path.Write(iova, source);
     }
 
     /// <summary>Opens a window for direct access during a few statements.</summary>
@@ -51,7 +55,7 @@ public sealed class DmaSpace
     /// <returns>As for <see cref="Read"/>; <see cref="Errno.EOPNOTSUPP"/> when the memory can only be copied or the range spans mappings.</returns>
     public Errno TryOpenWindow(ulong iova, int length, DmaAccess access, out DmaWindow window)
     {
-        IommufdAccess? current = _access;
+        IDmaPath? current = _path;
         if (current is null)
         {
             window = default;
@@ -70,7 +74,7 @@ public sealed class DmaSpace
     /// <remarks><c>vfio_pin_pages</c>.</remarks>
     public Errno TryPin(ulong iova, ulong length, DmaAccess access, out DmaPin? pin)
     {
-        IommufdAccess? current = _access;
+        IDmaPath? current = _path;
         if (current is null)
         {
             pin = null;
@@ -80,7 +84,7 @@ public sealed class DmaSpace
         return current.TryPin(iova, length, access, out pin);
     }
 
-    /// <summary>Connects the space to the access object of a binding, or disconnects it. For implementers of <c>BindIommufd</c>.</summary>
-    /// <param name="access">The access, or null at unbind.</param>
-    public void Connect(IommufdAccess? access) => _access = access;
+    /// <summary>Connects the space to what a binding offers, or disconnects it. For implementers of <c>BindIommufd</c>.</summary>
+    /// <param name="path">An access object or a container's path; null at unbind.</param>
+    public void Connect(IDmaPath? path) => _path = path;
 }

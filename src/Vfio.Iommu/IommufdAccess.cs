@@ -10,7 +10,7 @@ namespace Vfio.Iommu;
 /// Lock order: this object's lock, then the IOAS's. The unmap callback runs with no lock held; during a detach the address space is
 /// already gone for new pins and transfers, while leases can still be given back (spec iommufd §4.4, §4.5).
 /// </remarks>
-public sealed class IommufdAccess : IommufdObject
+public sealed class IommufdAccess : IommufdObject, IDmaPath
 {
     private readonly Lock _lock = new();
     private readonly Action<ulong, ulong>? _unmap;
@@ -26,6 +26,9 @@ public sealed class IommufdAccess : IommufdObject
 
     /// <summary>Whether the owner may pin; the address space is then page aligned.</summary>
     public bool NeedsPages => _unmap is not null;
+
+    /// <inheritdoc/>
+    public bool IsAttached => _ioas is not null;
 
     /// <summary>The address space, or null while there is none.</summary>
     public Ioas? AddressSpace => _ioas;
@@ -255,7 +258,7 @@ public sealed class IommufdAccess : IommufdObject
             Errno error = ioas.Map.Pin(range, access, out DmaPinSegment[] segments);
             if (error == Errno.None)
             {
-                pin = new DmaPin(ioas.Map, range, segments);
+                pin = new AreaPin(ioas.Map, range, segments);
             }
 
             return error;

@@ -10,6 +10,8 @@ public sealed class TestFileTable : FileTable
 
     public bool IsFull { get; set; }
 
+    public override bool HasRoom => !IsFull;
+
     public override Errno TryGet(int number, out object? file) => Files.TryGetValue(number, out file) ? Errno.None : Errno.EBADF;
 
     public override IoResult Install(object file)

@@ -17,4 +17,7 @@ public abstract class FileTable
     /// <param name="file">The file; the table owns it when this succeeds.</param>
     /// <returns>The new number, or <see cref="Errno.EMFILE"/>.</returns>
     public abstract IoResult Install(object file);
+
+    /// <summary>Whether the table has room, for commands that check this before they act. <see cref="Install"/> may fail all the same.</summary>
+    public virtual bool HasRoom => true;
 }

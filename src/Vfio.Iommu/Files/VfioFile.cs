@@ -45,18 +45,27 @@ public abstract class VfioFile : IDisposable
     /// <exception cref="ObjectDisposedException">It is closed already.</exception>
     public VfioFile Duplicate()
     {
+        ObjectDisposedException.ThrowIf(!TryDuplicate(), this);
+        return this;
+    }
+
+    /// <summary>Makes another reference, as <see cref="Duplicate"/>, for paths that must not throw.</summary>
+    /// <returns>False when the file is closed already.</returns>
+    public bool TryDuplicate()
+    {
         int references = Volatile.Read(ref _references);
-        while (true)
+        while (references > 0)
         {
-            ObjectDisposedException.ThrowIf(references <= 0, this);
             int seen = Interlocked.CompareExchange(ref _references, references + 1, references);
             if (seen == references)
             {
-                return this;
+                return true;
             }
 
             references = seen;
         }
+
+        return false;
     }
 
     /// <summary>Gives one reference back; the last one closes the file. Further calls do nothing.</summary>
