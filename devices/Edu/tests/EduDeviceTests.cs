@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Runtime.CompilerServices;
 using Vfio.Abi;
 using Vfio.TestUtilities;
 using Xunit;
@@ -36,17 +35,17 @@ public sealed class EduDeviceTests : IAsyncDisposable
     {
         const string Start = "<!-- registers -->\n";
         const string End = "<!-- end of registers -->";
-        string readme = File.ReadAllText(ReadmePath());
+        string readme = File.ReadAllText(Checkout.File("devices/Edu/README.md"));
         int start = readme.IndexOf(Start, StringComparison.Ordinal) + Start.Length;
         string expected = readme[..start] + new EduDevice().Registers.ToMarkdown() + readme[readme.IndexOf(End, StringComparison.Ordinal)..];
 
         // VFIO_UPDATE_DOCS=1 writes the table; the comparison always follows.
         if (Environment.GetEnvironmentVariable("VFIO_UPDATE_DOCS") == "1")
         {
-            File.WriteAllText(ReadmePath(), expected);
+            File.WriteAllText(Checkout.File("devices/Edu/README.md"), expected);
         }
 
-        Assert.Equal(expected, File.ReadAllText(ReadmePath()));
+        Assert.Equal(expected, File.ReadAllText(Checkout.File("devices/Edu/README.md")));
     }
 
     [Fact]
@@ -281,6 +280,4 @@ public sealed class EduDeviceTests : IAsyncDisposable
             Thread.Sleep(1);
         }
     }
-
-    private static string ReadmePath([CallerFilePath] string here = "") => Path.Combine(Path.GetDirectoryName(here)!, "..", "README.md");
 }

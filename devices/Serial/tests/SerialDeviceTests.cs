@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Text;
 using Vfio.Abi;
 using Vfio.Linux;
@@ -48,15 +47,15 @@ public sealed class SerialDeviceTests : IAsyncDisposable
     {
         const string Start = "<!-- registers -->\n";
         const string End = "<!-- end of registers -->";
-        string readme = File.ReadAllText(ReadmePath());
+        string readme = File.ReadAllText(Checkout.File("devices/Serial/README.md"));
         int start = readme.IndexOf(Start, StringComparison.Ordinal) + Start.Length;
         string expected = readme[..start] + new SerialDevice().Registers.ToMarkdown() + readme[readme.IndexOf(End, StringComparison.Ordinal)..];
         if (Environment.GetEnvironmentVariable("VFIO_UPDATE_DOCS") == "1")
         {
-            File.WriteAllText(ReadmePath(), expected);
+            File.WriteAllText(Checkout.File("devices/Serial/README.md"), expected);
         }
 
-        Assert.Equal(expected, File.ReadAllText(ReadmePath()));
+        Assert.Equal(expected, File.ReadAllText(Checkout.File("devices/Serial/README.md")));
     }
 
     [Theory]
@@ -586,6 +585,4 @@ public sealed class SerialDeviceTests : IAsyncDisposable
             Thread.Yield();
         }
     }
-
-    private static string ReadmePath([CallerFilePath] string here = "") => Path.Combine(Path.GetDirectoryName(here)!, "..", "README.md");
 }

@@ -1,4 +1,6 @@
 using System.Text.RegularExpressions;
+using Vfio.Testing;
+using Vfio.TestUtilities;
 using Vfio.User;
 
 namespace Vfio.Architecture.Tests.Readme;
@@ -11,6 +13,27 @@ public sealed class ReadmeTests
     {
         string source = File.ReadAllText(Path.Combine(Folder(), "DoublerDevice.cs"));
         Assert.Contains(Snippet("## A device").Trim(), source, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Device_in_the_authors_guide_is_the_one_that_is_compiled()
+    {
+        string source = File.ReadAllText(Path.Combine(Folder(), "ChecksumDevice.cs"));
+        string guide = File.ReadAllText(Path.Combine(Checkout.Root, "docs/device-author.md"));
+        Assert.Contains(Snippet(guide, "## A PCI device in five steps").Trim(), source, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Device_in_the_authors_guide_computes_a_checksum()
+    {
+        await using DevicePair<ChecksumDevice> pair = DevicePair.OverSocket(static () => new ChecksumDevice());
+        using InterruptSet interrupts = pair.Connection.EnableInterrupts(PciInterrupt.Msi);
+        using DmaBuffer buffer = pair.Connection.AllocateDma(4096);
+        buffer.Span[..100].Fill(7);
+        pair.Connection.Bar(0).Write64(0x00, buffer.Iova);
+        pair.Connection.Bar(0).Write32(0x08, 200);
+        await interrupts[0].WaitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(700u, pair.Connection.Bar(0).Read32(0x0C));
     }
 
     [Fact]
@@ -50,7 +73,7 @@ public sealed class ReadmeTests
     [Fact]
     public void Folders_and_files_that_the_readme_links_exist()
     {
-        string root = Root();
+        string root = Checkout.Root;
         foreach (Match link in Regex.Matches(File.ReadAllText(Path.Combine(root, "README.md")), @"\]\(([^)#:]+)\)"))
         {
             string target = Path.Combine(root, link.Groups[1].Value);
@@ -58,24 +81,13 @@ public sealed class ReadmeTests
         }
     }
 
-    private static string Folder() => Path.Combine(Root(), "tests/Vfio.Architecture.Tests/Readme");
+    private static string Folder() => Checkout.File("tests/Vfio.Architecture.Tests/Readme");
 
-    /// <summary>The checkout, found from the build output, which is inside it.</summary>
-    private static string Root()
+    private static string Snippet(string heading) => Snippet(File.ReadAllText(Path.Combine(Checkout.Root, "README.md")), heading);
+
+    private static string Snippet(string text, string heading)
     {
-        string? folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "Vfio.slnx")))
-        {
-            folder = Path.GetDirectoryName(folder);
-        }
-
-        return folder ?? throw new InvalidOperationException("The tests do not run from a checkout.");
-    }
-
-    private static string Snippet(string heading)
-    {
-        string readme = File.ReadAllText(Path.Combine(Root(), "README.md"));
-        string section = readme[readme.IndexOf(heading, StringComparison.Ordinal)..];
+        string section = text[text.IndexOf(heading, StringComparison.Ordinal)..];
         int start = section.IndexOf("```csharp\n", StringComparison.Ordinal) + "```csharp\n".Length;
         return section[start..section.IndexOf("```", start, StringComparison.Ordinal)];
     }

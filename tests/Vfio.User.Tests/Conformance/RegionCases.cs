@@ -329,7 +329,8 @@ public sealed class RegionCases : ConformanceTest
     public void Case073_function_level_reset(bool capable)
     {
         DevicePair<ConformanceDevice> pair = Serve(create: () => new ConformanceDevice(pci =>
-            pci.Bar(0, 0x1000, PciBarKind.Memory32, false).Vendor([1], [0xFF]).Msi(1)) { FunctionLevelReset = capable });
+            pci.Bar(0, 0x1000, PciBarKind.Memory32, false).Vendor([1], [0xFF]).Msi(1))
+        { FunctionLevelReset = capable });
         using RawVfioUserClient client = pair.ConnectRaw();
         ulong express = (ulong)Find(client, 0x10);
         Assert.Equal(capable ? 0x10000000u : 0, Read32(client, express + 4, Config) & 0x10000000);
