@@ -30,11 +30,7 @@ internal static class CommandLine
         ParseResult parsed = Create().Parse(args);
         if (parsed.Errors.Count > 0)
         {
-            foreach (ParseError error in parsed.Errors)
-            {
-                await Console.Error.WriteLineAsync($"vfio: {error.Message}");
-            }
-
+            await Console.Error.WriteLineAsync($"vfio: {Explain(parsed)}");
             await Console.Error.WriteLineAsync($"Try: {CommandPath(parsed.CommandResult)} --help");
             return WrongUse;
         }
@@ -45,14 +41,30 @@ internal static class CommandLine
         }
         catch (UsageException exception)
         {
-            await Console.Error.WriteLineAsync($"vfio: {exception.Message}");
+            await Console.Error.WriteLineAsync($"vfio: {exception.Message.ReplaceLineEndings(" ")}");
             return WrongUse;
         }
         catch (Exception exception) when (exception is VfioException or LinuxException or IOException or UnauthorizedAccessException)
         {
-            await Console.Error.WriteLineAsync($"vfio: {exception.Message}");
+            await Console.Error.WriteLineAsync($"vfio: {exception.Message.ReplaceLineEndings(" ")}");
             return Failed;
         }
+    }
+
+    /// <summary>What is wrong with a command line, in one line.</summary>
+    private static string Explain(ParseResult parsed)
+    {
+        Command command = parsed.CommandResult.Command;
+        if (command is RootCommand)
+        {
+            string commands = string.Join(", ", command.Subcommands.Select(static known => known.Name));
+            return parsed.UnmatchedTokens.Count == 0 ? $"Name a command: {commands}." : $"'{parsed.UnmatchedTokens[0]}' is no command; {commands} are.";
+        }
+
+        string[] missing = [.. command.Arguments.Where(argument => argument.Arity.MinimumNumberOfValues > 0 && parsed.GetResult(argument) is not { Tokens.Count: > 0 }).Select(static argument => argument.Name)];
+        return missing.Length > 0
+            ? $"{command.Name} lacks {string.Join(", ", missing)}; it takes {string.Join(' ', command.Arguments.Select(static argument => $"<{argument.Name}>"))}."
+            : string.Join(' ', parsed.Errors.Select(static error => error.Message.ReplaceLineEndings(" ")).Distinct());
     }
 
     private static string CommandPath(CommandResult result)

@@ -15,24 +15,58 @@ internal static class CommonOptions
 
     public static Argument<string> Region() => new("region") { Description = "bar0 to bar5, rom, config, vga, or an index" };
 
-    public static Option<LogLevel> LogLevel() => new("--log-level")
-    {
-        Description = "Least severity that is logged to standard error",
-        DefaultValueFactory = static _ => Microsoft.Extensions.Logging.LogLevel.Warning,
-    };
+    public static Option<LogLevel> LogLevel() => Choice("--log-level", "Least severity that is logged to standard error", Microsoft.Extensions.Logging.LogLevel.Warning);
 
     public static Option<int> Width()
     {
-        Option<int> width = new("--width") { Description = "Bytes of the access: 1, 2, 4 or 8", DefaultValueFactory = static _ => 4 };
-        width.Validators.Add(static result =>
-        {
-            if (result.GetValueOrDefault<int>() is not (1 or 2 or 4 or 8))
-            {
-                result.AddError($"--width is 1, 2, 4 or 8, not {result.Tokens[0].Value}.");
-            }
-        });
-        return width;
+        const string Accepted = "1, 2, 4 or 8";
+        return Number("--width", $"Bytes of the access: {Accepted}", 4, Accepted, static value => value is 1 or 2 or 4 or 8);
     }
+
+    /// <summary>An option that takes one of the names of an enumeration, in lower case.</summary>
+    public static Option<T> Choice<T>(string name, string description, T fallback)
+        where T : struct, Enum
+    {
+        string accepted = string.Join(", ", Enum.GetNames<T>().Select(static known => known.ToLowerInvariant()));
+        return new Option<T>(name)
+        {
+            Description = $"{description}: {accepted}",
+            DefaultValueFactory = _ => fallback,
+            CustomParser = result =>
+            {
+                string text = result.Tokens[0].Value;
+                if (!char.IsAsciiLetter(text.FirstOrDefault()) || !Enum.TryParse(text, ignoreCase: true, out T value))
+                {
+                    result.AddError($"{name} is one of {accepted}, not '{text}'.");
+                    return fallback;
+                }
+
+                return value;
+            },
+        };
+    }
+
+    /// <summary>An option that takes a decimal number.</summary>
+    /// <param name="name">The option.</param>
+    /// <param name="description">What it does.</param>
+    /// <param name="fallback">Its value when it is not given.</param>
+    /// <param name="accepted">What is accepted, for the message.</param>
+    /// <param name="accepts">Whether a number is.</param>
+    public static Option<int> Number(string name, string description, int fallback, string accepted, Func<int, bool> accepts) => new(name)
+    {
+        Description = description,
+        DefaultValueFactory = _ => fallback,
+        CustomParser = result =>
+        {
+            string text = result.Tokens[0].Value;
+            if (!int.TryParse(text, out int value) || !accepts(value))
+            {
+                result.AddError($"{name} is {accepted}, not '{text}'.");
+            }
+
+            return value;
+        },
+    };
 
     public static uint ParseRegion(string text)
     {

@@ -14,14 +14,12 @@ internal static class ServeCommand
     {
         Argument<string?> device = new("device") { Description = "The model, see 'vfio devices'", Arity = ArgumentArity.ZeroOrOne };
         Option<string?> path = new("--socket-path") { Description = "Where to listen" };
-        Option<int?> fd = new("--fd") { Description = "Serve on an inherited socket, listening or connected, instead" };
+        Option<int> fd = CommonOptions.Number(
+            "--fd", "Serve on an inherited socket, listening or connected, instead", -1, "the number of an open descriptor", static value => value >= 0);
         Option<string[]> set = new("--set") { Description = "A setting of the model, KEY=VALUE", AllowMultipleArgumentsPerToken = false };
         Option<FileInfo?> config = new("--config") { Description = "Serve the devices that this file describes" };
-        Option<SecondClientPolicy> second = new("--second-client")
-        {
-            Description = "What a client gets that connects while another is attached: refuse (the default) or wait",
-            DefaultValueFactory = static _ => SecondClientPolicy.Refuse,
-        };
+        Option<SecondClientPolicy> second = CommonOptions.Choice(
+            "--second-client", "What a client gets that connects while another is attached", SecondClientPolicy.Refuse);
         Option<LogLevel> level = CommonOptions.LogLevel();
         Command command = new("serve", "Serve a device to vfio-user clients such as QEMU. Prints 'listening PATH' when ready; ends at SIGTERM.")
         {
@@ -32,7 +30,7 @@ internal static class ServeCommand
             List<ServedDevice> devices = ServedDevice.FromCommandLine(
                 result.GetValue(device),
                 result.GetValue(path),
-                result.GetValue(fd),
+                result.GetResult(fd) is { Implicit: false } ? result.GetValue(fd) : null,
                 result.GetValue(set) ?? [],
                 result.GetValue(config));
             VfioUserServerOptions options = new() { SecondClient = result.GetValue(second) };
@@ -44,7 +42,7 @@ internal static class ServeCommand
     private static async Task<int> RunAsync(List<ServedDevice> devices, VfioUserServerOptions options, LogLevel level)
     {
         using Termination termination = new();
-        using ILoggerFactory? logger = ErrorLog.Create(level);
+        using ILoggerFactory logger = ErrorLog.Create(level);
         await using ToolHost host = new(logger);
         List<VfioUserServer> servers = [];
         try

@@ -13,14 +13,7 @@ internal static class VmCommand
     public static Command Create()
     {
         Option<string[]> device = new("--device") { Description = "A model with its settings, NAME[,key=value…]; may be repeated", AllowMultipleArgumentsPerToken = false };
-        Option<int> memory = new("--memory") { Description = "The guest's RAM in MiB", DefaultValueFactory = static _ => 256 };
-        memory.Validators.Add(static result =>
-        {
-            if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, out int value) && value is < 64 or > 65536)
-            {
-                result.AddError($"--memory is 64 to 65536 MiB, not {value}.");
-            }
-        });
+        Option<int> memory = CommonOptions.Number("--memory", "The guest's RAM in MiB", 256, "64 to 65536 (MiB)", static value => value is >= 64 and <= 65536);
         Option<bool> iommu = new("--iommu") { Description = "Give the machine an IOMMU, which the guest's own VFIO needs" };
         Option<FileInfo?> kernel = new("--kernel") { Description = "Another kernel than the one that eng/guest/setup.sh provides" };
         Option<string?> append = new("--append") { Description = "More kernel arguments" };
@@ -72,7 +65,7 @@ internal static class VmCommand
         {
             await QemuInstallation.CompleteAsync(termination.Token);
             using ScratchFolder scratch = new();
-            using ILoggerFactory? logger = ErrorLog.Create(level);
+            using ILoggerFactory logger = ErrorLog.Create(level);
             await using ToolHost host = new(logger);
             List<VfioUserServer> servers = [];
             try

@@ -23,7 +23,7 @@ internal static class WriteCommand
             int bytes = result.GetValue(width);
             if (bytes < sizeof(ulong) && number >> (bytes * 8) != 0)
             {
-                throw new UsageException($"0x{number:x} does not fit in {bytes} bytes; choose a larger --width.");
+                throw new UsageException($"0x{number:x} does not fit in {bytes} byte{(bytes == 1 ? string.Empty : "s")}; choose a larger --width.");
             }
 
             await using OpenedDevice device = await OpenedDevice.OpenAsync(result.GetRequiredValue(address), cancellationToken);

@@ -30,11 +30,6 @@ internal sealed record ServedDevice(string Model, Func<VfioDevice> Create, strin
             throw new UsageException("Say where to serve: one of --socket-path PATH and --fd NUMBER.");
         }
 
-        if (descriptor < 0)
-        {
-            throw new UsageException($"--fd {descriptor} is no descriptor.");
-        }
-
         return [new ServedDevice(model, create, path, descriptor ?? -1)];
     }
 
@@ -46,17 +41,21 @@ internal sealed record ServedDevice(string Model, Func<VfioDevice> Create, strin
         {
             root = JsonNode.Parse(File.ReadAllText(file.FullName), documentOptions: new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
         }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException($"--config {file} cannot be read: {exception.Message}");
+        }
         catch (JsonException exception)
         {
             throw new UsageException($"{file}: {exception.Message}");
         }
 
         List<ServedDevice> devices = [];
-        foreach (JsonNode? entry in root?["devices"] as JsonArray ?? [])
+        foreach (JsonNode? entry in (root as JsonObject)?["devices"] as JsonArray ?? [])
         {
             string model = Text(file, entry, "model");
             string path = Text(file, entry, "socketPath");
-            string[] settings = [.. (entry?["settings"] as JsonObject ?? []).Select(static setting => $"{setting.Key}={setting.Value}")];
+            string[] settings = [.. ((entry as JsonObject)?["settings"] as JsonObject ?? []).Select(static setting => $"{setting.Key}={setting.Value}")];
             devices.Add(new ServedDevice(model, DeviceCatalog.Prepare(model, settings), path, -1));
         }
 
