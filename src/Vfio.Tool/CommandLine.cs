@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using Vfio.Linux;
 using Vfio.Tool.Commands;
@@ -13,8 +14,11 @@ internal static class CommandLine
     public const int Failed = 1;
     public const int WrongUse = 2;
 
-    public static RootCommand Create() => new("PCI devices and drivers in C#: serve, inspect and try them.")
+    // A plain command as the root: a RootCommand takes its name from the executable, which is not what people type.
+    public static Command Create() => new("vfio", "PCI devices and drivers in C#: serve, inspect and try them.")
     {
+        new HelpOption(),
+        new VersionOption(),
         DemoCommand.Create(),
         DevicesCommand.Create(),
         ServeCommand.Create(),
@@ -72,7 +76,7 @@ internal static class CommandLine
         List<string> names = [];
         for (SymbolResult? at = result; at is CommandResult command; at = at.Parent)
         {
-            names.Insert(0, command.Command is RootCommand ? "vfio" : command.Command.Name);
+            names.Insert(0, command.Command.Name);
         }
 
         return string.Join(' ', names);

@@ -14,7 +14,8 @@ internal static class WriteCommand
         Argument<string> offset = new("offset") { Description = "Offset in the region, in bytes" };
         Argument<string> value = new("value") { Description = "The value, little endian on the device" };
         Option<int> width = CommonOptions.Width();
-        Command command = new("write", "Write a register by one access.") { address, region, offset, value, width };
+        Option<bool> readBack = new("--read-back") { Description = "Read the register afterwards and print it: when the last user leaves, the device is reset" };
+        Command command = new("write", "Write a register by one access.") { address, region, offset, value, width, readBack };
         command.SetAction(async (result, cancellationToken) =>
         {
             uint index = CommonOptions.ParseRegion(result.GetRequiredValue(region));
@@ -29,7 +30,15 @@ internal static class WriteCommand
             await using OpenedDevice device = await OpenedDevice.OpenAsync(result.GetRequiredValue(address), cancellationToken);
             byte[] buffer = new byte[sizeof(ulong)];
             BinaryPrimitives.WriteUInt64LittleEndian(buffer, number);
-            device.Connection.Region((PciRegion)index).Write(at, buffer.AsSpan(0, bytes));
+            VfioRegion target = device.Connection.Region((PciRegion)index);
+            target.Write(at, buffer.AsSpan(0, bytes));
+            if (result.GetValue(readBack))
+            {
+                target.Read(at, buffer.AsSpan(0, bytes));
+                ulong now = BinaryPrimitives.ReadUInt64LittleEndian(buffer) & (ulong.MaxValue >> (64 - (bytes * 8)));
+                await Console.Out.WriteLineAsync($"0x{now.ToString($"x{bytes * 2}")}");
+            }
+
             return CommandLine.Success;
         });
         return command;
