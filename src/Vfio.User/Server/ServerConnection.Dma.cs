@@ -52,7 +52,9 @@ internal sealed partial class ServerConnection
         }
         else
         {
-            DescriptorMemoryPolicy policy = mode == VfioUserDmaMapFlags.FileIo ? DescriptorMemoryPolicy.NeverMap : _options.ClientMemory;
+            DescriptorMemoryPolicy policy = mode == VfioUserDmaMapFlags.FileIo || _ioas.AreaCount >= _options.MaximumMappings
+                ? DescriptorMemoryPolicy.NeverMap
+                : _options.ClientMemory;
             FileDescriptor descriptor = _descriptors.Take(0)!;
             Errno created = DescriptorMemory.TryCreate(descriptor, map.fd_offset, map.size, access, policy, out source);
             if (created != Errno.None)

@@ -232,11 +232,21 @@ internal sealed partial class ServerConnection
                 IoResult sent = _twin!.Send(Head(command, id, address, pending.Length, source.Length), source, default);
                 if (sent.IsError)
                 {
-                    return sent.Error;
+                    // Part of the message may be on its way: the stream is only good for closing.
+                    _connection.Shutdown(ConnectionEnd.SendFailed);
+                    return Errno.EIO;
                 }
 
+                // The socket's own time-out bounds each receive; this bounds a client that sends a little at a time.
+                long started = Stopwatch.GetTimestamp();
                 while (true)
                 {
+                    if (Stopwatch.GetElapsedTime(started) > _connection._options.MessageTimeout)
+                    {
+                        _connection.Shutdown(ConnectionEnd.TimedOut);
+                        return Errno.EIO;
+                    }
+
                     FrameStatus status = _twinReader!.TryTake(out VfioUserHeader header, out Span<byte> payload);
                     if (status == FrameStatus.NeedMore)
                     {

@@ -11,6 +11,7 @@ namespace Vfio.User;
 /// </remarks>
 public sealed partial class VfioUserServer : IAsyncDisposable
 {
+    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(100);
     private readonly VfioHost _host;
     private readonly VfioUserServerOptions _options;
     private readonly ILogger _logger;
@@ -18,6 +19,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private IDisposable? _registration;
+    private ITimer? _pause;
     private ServerConnection? _active;
     private Thread? _thread;
     private bool _stopped;
@@ -30,6 +32,9 @@ public sealed partial class VfioUserServer : IAsyncDisposable
         _listener = listener;
         _options = options;
         _logger = host.Options.LoggerFactory.CreateLogger("Vfio.User.Server");
+
+        // Accepting happens on a loop that serves others: it must not wait when the connection was taken or given up meanwhile.
+        _ = listener?.Descriptor.TrySetNonBlocking();
     }
 
     /// <summary>The device's name in the host.</summary>
@@ -131,6 +136,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
             _stopped = true;
             registration = _registration;
             _registration = null;
+            _pause?.Dispose();
             _active?.Shutdown(ConnectionEnd.ServerStopped);
         }
 
@@ -186,11 +192,29 @@ public sealed partial class VfioUserServer : IAsyncDisposable
     {
         lock (_lock)
         {
-            if (!_stopped)
+            if (_stopped || _registration is not null)
             {
-                _registration ??= _host.EventLoop.Register(_listener!.Descriptor, EventLoopEvents.Read, _ => Accept());
+                return;
+            }
+
+            if (_host.EventLoop.TryRegister(_listener!.Descriptor, EventLoopEvents.Read, _ => Accept(), out _registration) != Errno.None)
+            {
+                PauseAccepting();
             }
         }
+    }
+
+    /// <summary>
+    /// When this process has no descriptor or memory left for a connection: tries again later. The connection waits, and the loop, which
+    /// serves others too, does not spin. Caller holds the lock.
+    /// </summary>
+    private void PauseAccepting()
+    {
+        _registration?.Dispose();
+        _registration = null;
+        _pause ??= _host.TimeProvider.CreateTimer(
+            static state => ((VfioUserServer)state!).StartAccepting(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _pause.Change(s_pause, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>On the event loop: takes one connection.</summary>
@@ -212,8 +236,19 @@ public sealed partial class VfioUserServer : IAsyncDisposable
             }
         }
 
-        if (_listener!.TryAccept(out UnixSocket? socket) != Errno.None)
+        Errno error = _listener!.TryAccept(out UnixSocket? socket);
+        if (error != Errno.None)
         {
+            lock (_lock)
+            {
+                // EAGAIN: another process that shares the listener was faster.
+                if (!_stopped && error != Errno.EAGAIN)
+                {
+                    LogNotAccepted(DeviceName, error);
+                    PauseAccepting();
+                }
+            }
+
             return;
         }
 
@@ -293,6 +328,9 @@ public sealed partial class VfioUserServer : IAsyncDisposable
 
     [LoggerMessage(EventId = 3101, Level = LogLevel.Information, Message = "{Device}: a second client was refused")]
     private partial void LogSecondRefused(string device);
+
+    [LoggerMessage(EventId = 3103, Level = LogLevel.Warning, Message = "{Device}: a connection could not be accepted: {Error}; trying again in a moment")]
+    private partial void LogNotAccepted(string device, Errno error);
 
     [LoggerMessage(EventId = 3102, Level = LogLevel.Warning, Message = "{Device}: a client of another user was refused")]
     private partial void LogUserRefused(string device);

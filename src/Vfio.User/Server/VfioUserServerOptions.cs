@@ -29,6 +29,12 @@ public sealed record VfioUserServerOptions
     /// <summary>DMA windows that a client may hold; further ones are refused with ENOSPC.</summary>
     public int MaximumDmaMaps { get; init; } = 65_535;
 
+    /// <summary>
+    /// DMA windows of a client that are mapped into this process; those beyond are reached by positioned reads and writes. A process has
+    /// 65530 mappings in all (<c>vm.max_map_count</c>), its runtime's own among them, which a client must not use up.
+    /// </summary>
+    public int MaximumMappings { get; init; } = 16_384;
+
     /// <summary>Announces REGION_WRITE_MULTI. Off by default: QEMU 10.1 and 10.2 misbehave when it is announced. It is always understood.</summary>
     public bool AnnounceWriteMultiple { get; init; }
 

@@ -164,6 +164,28 @@ public sealed class DmaCases : ConformanceTest
     }
 
     [Fact]
+    public void Case052_mappings_of_the_process_are_not_used_up()
+    {
+        DevicePair<ConformanceDevice> pair = Serve(new VfioUserServerOptions { MaximumMappings = 3 });
+        using RawVfioUserClient client = pair.ConnectRaw();
+        using FakeGuestMemory memory = new(0, 16 * Page);
+        int Mappings() => File.ReadLines("/proc/self/maps").Count(static line => line.Contains("guest-memory", StringComparison.Ordinal));
+        int before = Mappings();
+        for (uint i = 0; i < 8; i++)
+        {
+            memory.Write(i * 2 * Page, i);
+            Assert.Equal(Errno.None, client.MapDma(i * Page, Page, memory.Descriptor, i * 2 * Page));
+        }
+
+        Assert.InRange(Mappings() - before, 1, 3);
+        for (uint i = 0; i < 8; i++)
+        {
+            StartDma(client, i * Page, 4, ControlBlock.ReadInHandler);
+            Assert.Equal(i, MemoryMarshal.Read<uint>(pair.Device.DmaBytes));
+        }
+    }
+
+    [Fact]
     public void Case053_beyond_8_TiB_is_ENOSPC()
     {
         using RawVfioUserClient client = Serve().ConnectRaw();

@@ -275,6 +275,31 @@ public sealed class ReverseDmaCases : ConformanceTest
         Assert.Equal(ConnectionEnd.TimedOut, pair.Server!.LastEnd);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Case087_client_that_sends_its_reply_a_byte_at_a_time_is_cut_off(bool otherReplies)
+    {
+        DevicePair<ConformanceDevice> pair = Serve(Impatient);
+        using VfioUserPeer twin = OpenTwin(pair.SocketPath, out RawVfioUserClient client);
+        using (client)
+        {
+            Assert.Equal(Errno.None, client.MapDma(0, 0x1000));
+            StartDma(client, 0, 4, ControlBlock.ReadInWork);
+            twin.Expect(VfioUserCommand.DmaRead).Dispose();
+            byte[] noise = VfioUserPeer.Compose(999, VfioUserCommand.DmaRead, VfioUserFlags.Reply, new byte[64]);
+            for (int i = 0; i < 100 && pair.Device.DmaDone == 0; i++)
+            {
+                _ = twin.SendBytes(otherReplies ? noise : noise.AsSpan(i % noise.Length, 1));
+                Thread.Sleep(20);
+            }
+
+            Assert.Equal(1, pair.Device.DmaDone);
+            Assert.Equal(Errno.EIO, pair.Device.LastDmaError);
+            Assert.True(client.WaitForEnd());
+        }
+    }
+
     [Fact]
     public void Case087_client_that_dies_in_a_transfer()
     {

@@ -1,0 +1,91 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Vfio.Abi;
+using Vfio.Linux;
+using Vfio.Linux.Tests;
+using Vfio.Testing;
+using Vfio.User.Tests.Devices;
+
+namespace Vfio.User.Tests.Conformance;
+
+/// <summary>Threat 10: a process without free descriptors.</summary>
+public sealed class ShortageCases : ConformanceTest
+{
+    [Fact]
+    public void Threat10_connection_that_cannot_be_accepted_waits_and_the_loop_does_not_spin()
+    {
+        CountingLoggers logs = new();
+        DevicePair<ConformanceDevice> pair = Own(DevicePair.Serve(
+            static () => new ConformanceDevice(), new DevicePairOptions { Host = new VfioHostOptions { LoggerFactory = logs } }));
+        RawVfioUserClient client;
+        using (DescriptorLimit.LeaveRoomFor(1))
+        {
+            client = RawVfioUserClient.Connect(pair.SocketPath);
+            Assert.True(SpinWait.SpinUntil(() => logs.Count > 0, Patience));
+            Thread.Sleep(Short);
+        }
+
+        using (client)
+        {
+            AssertOk(client.Negotiate("{}"));
+            AssertAlive(client);
+        }
+
+        Assert.InRange(logs.Count, 1, 5);
+    }
+
+    [Fact]
+    public void Threat10_message_whose_descriptor_cannot_be_opened_is_EMFILE()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using RawVfioUserClient client = pair.ConnectRaw();
+        using MemFd memory = Memory();
+        Errno error;
+        List<FileDescriptor> fillers = [];
+        using (DescriptorLimit.LeaveRoomFor(1))
+        {
+            while (memory.Descriptor.TryDuplicate(out FileDescriptor? filler) == Errno.None)
+            {
+                fillers.Add(filler!);
+            }
+
+            error = client.MapDma(0, 4096, memory.Descriptor);
+        }
+
+        fillers.ForEach(static filler => filler.Dispose());
+
+        Assert.Equal(Errno.EMFILE, error);
+        Assert.Equal(Errno.None, client.MapDma(0, 4096, memory.Descriptor));
+    }
+
+    /// <summary>Counts the lines of the server that say that a connection could not be accepted.</summary>
+    private sealed class CountingLoggers : ILoggerFactory, ILogger
+    {
+        private int _count;
+
+        public int Count => Volatile.Read(ref _count);
+
+        public ILogger CreateLogger(string categoryName) => categoryName == "Vfio.User.Server" ? this : NullLogger.Instance;
+
+        public void AddProvider(ILoggerProvider provider)
+        {
+        }
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (eventId.Id == 3103)
+            {
+                Interlocked.Increment(ref _count);
+            }
+        }
+
+        public void Dispose()
+        {
+        }
+    }
+}
