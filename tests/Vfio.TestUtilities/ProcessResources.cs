@@ -80,7 +80,9 @@ public sealed class ProcessResources
     private static bool IsOurs(string target) =>
         !target.Contains("doublemapper", StringComparison.Ordinal)
         && target is not ("/dev/null" or "/dev/random" or "/dev/urandom")
+        && !target.StartsWith(AppContext.BaseDirectory, StringComparison.Ordinal)
         && !target.EndsWith(".dll", StringComparison.Ordinal)
+        && !target.EndsWith(".dll (deleted)", StringComparison.Ordinal)
         && !target.EndsWith(".so", StringComparison.Ordinal)
         && (target.StartsWith("socket:", StringComparison.Ordinal)
             || target.StartsWith("pipe:", StringComparison.Ordinal)
