@@ -27,6 +27,12 @@ internal sealed class RecordingDevice : VfioDevice
 
     public Errno TokenResult { get; set; }
 
+    public Errno AttachResult { get; set; }
+
+    public Func<string, IoResult>? Matching { get; init; }
+
+    public Action<ulong, ulong>? Unmapping { get; set; }
+
     public bool Pasid { get; init; }
 
     public bool Token { get; init; }
@@ -54,6 +60,8 @@ internal sealed class RecordingDevice : VfioDevice
     protected internal override IVfioMigration? Migration => MigrationOperations;
 
     protected internal override IVfioDirtyLog? DirtyLog => LogOperations;
+
+    public void Note(string call) => Record(call);
 
     public void Forget()
     {
@@ -86,7 +94,7 @@ internal sealed class RecordingDevice : VfioDevice
     protected internal override Errno AttachIoas(ref uint ptId)
     {
         Record("attach");
-        return base.AttachIoas(ref ptId);
+        return AttachResult != Errno.None ? AttachResult : base.AttachIoas(ref ptId);
     }
 
     protected internal override void DetachIoas()
@@ -120,7 +128,13 @@ internal sealed class RecordingDevice : VfioDevice
         return TokenResult;
     }
 
-    protected internal override void OnDmaUnmap(ulong iova, ulong length) => Record($"dma_unmap {iova:x} {length:x}");
+    protected internal override void OnDmaUnmap(ulong iova, ulong length)
+    {
+        Record($"dma_unmap {iova:x} {length:x}");
+        Unmapping?.Invoke(iova, length);
+    }
+
+    protected internal override IoResult Match(string name) => Matching?.Invoke(name) ?? base.Match(name);
 
     protected internal override IoResult Ioctl(uint command, UserArgument argument)
     {

@@ -10,6 +10,7 @@ public abstract partial class VfioDevice
     private VfioDeviceSet? _deviceSet;
     private DeviceParent? _parent;
     private IommufdAccess? _access;
+    private IommuGroup? _owned;
     private int _references = 1;
     private int _registrationUsers;
 
@@ -49,6 +50,12 @@ public abstract partial class VfioDevice
 
     /// <summary>Per-device opt-in to version 2 of the pre-copy information, until the last close (feature 12).</summary>
     internal bool PrecopyInfoV2 { get; set; }
+
+    /// <summary>The container through which the device is open, from before <see cref="OnOpen"/> until after <see cref="OnClose"/>; null otherwise.</summary>
+    internal VfioContainer? OpenContainer { get; set; }
+
+    /// <summary>The iommufd through which the device is open; a reference is held. Like <see cref="OpenContainer"/> under the device set's lock.</summary>
+    internal IommufdContext? OpenContext { get; set; }
 
     /// <summary>Completes when the last registration reference is gone.</summary>
     internal Task Unused => _unused.Task;
@@ -156,11 +163,21 @@ public abstract partial class VfioDevice
     private Errno BindEmulated(IommufdContext context, out uint deviceId)
     {
         deviceId = 0;
-        Errno error = context.CreateAccess(CanPin ? OnDmaUnmap : null, out _access);
+        IommuGroup? owned = Group is { Type: VfioGroupType.Iommu } group ? group.IommuGroup : null;
+        Errno error = owned?.ClaimDma(context) ?? Errno.None;
         if (error != Errno.None)
         {
             return error;
         }
+
+        error = context.CreateAccess(CanPin ? OnDmaUnmap : null, out _access);
+        if (error != Errno.None)
+        {
+            owned?.ReleaseDma(context);
+            return error;
+        }
+
+        _owned = owned;
 
         deviceId = _access!.Id;
         Dma.Connect(_access);
@@ -169,9 +186,15 @@ public abstract partial class VfioDevice
 
     private void UnbindEmulated()
     {
-        _access?.Destroy();
+        if (_access is { } access)
+        {
+            access.Destroy();
+            _owned?.ReleaseDma(access.Context);
+        }
+
         Dma.Connect(null);
         _access = null;
+        _owned = null;
     }
 
     private Errno AttachEmulated(uint ioasId) => _access?.AttachOrReplace(ioasId) ?? Errno.EINVAL;

@@ -2,7 +2,7 @@ namespace Vfio;
 
 /// <summary>Devices that are opened, closed and reset under one lock, because a reset of one may reset all (<c>vfio_device_set</c>).</summary>
 /// <remarks>
-/// Lock order, outermost first: the host's registry lock, <see cref="Lock"/>, then the locks of iommufd. The lock is held around bind,
+/// Lock order, outermost first: a group's lock, <see cref="Lock"/>, then the locks of containers and of iommufd. The lock is held around bind,
 /// open, close, unbind, attach, detach and the token check, and around nothing else.
 /// </remarks>
 public sealed class VfioDeviceSet

@@ -133,8 +133,8 @@ public sealed partial class VfioDeviceFile
 
         return command switch
         {
-            VfioUapi.VFIO_DEVICE_ATTACH_IOMMUFD_PT => AttachCommand(argument),
-            VfioUapi.VFIO_DEVICE_DETACH_IOMMUFD_PT => DetachCommand(argument),
+            VfioUapi.VFIO_DEVICE_ATTACH_IOMMUFD_PT when _group is null => AttachCommand(argument),
+            VfioUapi.VFIO_DEVICE_DETACH_IOMMUFD_PT when _group is null => DetachCommand(argument),
             VfioUapi.VFIO_DEVICE_FEATURE => FeatureCommand(argument),
             VfioUapi.VFIO_DEVICE_GET_REGION_INFO => RegionInfoCommand(argument),
             VfioUapi.VFIO_DEVICE_RESET => ResetCommand(argument),
@@ -179,7 +179,7 @@ public sealed partial class VfioDeviceFile
             return Errno.EINVAL;
         }
 
-        if (_granted)
+        if (_granted || _group is not null)
         {
             return Errno.EINVAL;
         }
@@ -224,12 +224,7 @@ public sealed partial class VfioDeviceFile
         if (error != Errno.None)
         {
             _granted = false;
-            lock (_device.DeviceSet!.Lock)
-            {
-                LastClose();
-            }
-
-            _device.Host.UnblockGroup(_device);
+            Unbind();
         }
 
         return error;

@@ -7,25 +7,30 @@ namespace Vfio;
 /// <summary>A user's open file on a device (<c>vfio_device_file</c>): what the user side and every server act through.</summary>
 /// <remarks>
 /// <para>
-/// Opened by <see cref="VfioHost.TryOpenDevice"/> and unusable until <see cref="Bind"/>. Results are those of the kernel's file
+/// Opened by <see cref="VfioHost.TryOpenDevice"/> and unusable until <see cref="Bind"/>, or by <see cref="VfioGroupFile.OpenDevice(string, out VfioDeviceFile?)"/>
+/// and usable at once. Results are those of the kernel's file
 /// operations; nothing throws. Region access, ioctls and maps may run on several threads at once, also on several files of a device;
 /// closing waits for nobody: stop using the file first.
 /// </para>
-/// <para>Lock order: the device set's lock is taken by bind, attach, detach and dispose.</para>
+/// <para>Lock order: bind, attach, detach and dispose take the device set's lock, inside the group's for a file from a group.</para>
 /// </remarks>
 public sealed partial class VfioDeviceFile : VfioFile
 {
     private readonly VfioDevice _device;
-    private IommufdContext? _context;
+    private readonly VfioGroup? _group;
     private volatile bool _granted;
 
-    internal VfioDeviceFile(VfioDevice device)
+    internal VfioDeviceFile(VfioDevice device, VfioGroup? group = null)
     {
         _device = device;
+        _group = group;
     }
 
     /// <summary>The device.</summary>
     public VfioDevice Device => _device;
+
+    /// <summary>Whether the file was opened through a group, so that it is bound from the start and the user cannot attach it.</summary>
+    public bool IsFromGroup => _group is not null;
 
     /// <summary>Whether the file is bound, so that operations reach the device.</summary>
     public bool IsBound => _granted;
@@ -54,7 +59,12 @@ public sealed partial class VfioDeviceFile : VfioFile
     public Errno Bind(IommufdContext context, out uint deviceId, Guid? token = null)
     {
         deviceId = 0;
-        Errno error = _device.Host.BlockGroup(_device);
+        if (_group is not null || _device.Group is not { } group)
+        {
+            return Errno.EINVAL;
+        }
+
+        Errno error = group.Block();
         if (error != Errno.None)
         {
             return error;
@@ -63,7 +73,7 @@ public sealed partial class VfioDeviceFile : VfioFile
         error = BindLocked(context, token, out deviceId);
         if (error != Errno.None)
         {
-            _device.Host.UnblockGroup(_device);
+            group.Unblock();
         }
 
         return error;
@@ -75,7 +85,7 @@ public sealed partial class VfioDeviceFile : VfioFile
     /// <remarks>VFIO_DEVICE_ATTACH_IOMMUFD_PT.</remarks>
     public Errno Attach(ref uint ptId)
     {
-        if (!_granted)
+        if (!_granted || _group is not null)
         {
             return Errno.EINVAL;
         }
@@ -91,7 +101,7 @@ public sealed partial class VfioDeviceFile : VfioFile
     /// <remarks>VFIO_DEVICE_DETACH_IOMMUFD_PT.</remarks>
     public Errno Detach()
     {
-        if (!_granted)
+        if (!_granted || _group is not null)
         {
             return Errno.EINVAL;
         }
@@ -110,7 +120,7 @@ public sealed partial class VfioDeviceFile : VfioFile
     /// <remarks>VFIO_DEVICE_ATTACH_IOMMUFD_PT with VFIO_DEVICE_ATTACH_PASID.</remarks>
     public Errno AttachPasid(uint pasid, ref uint ptId)
     {
-        if (!_granted)
+        if (!_granted || _group is not null)
         {
             return Errno.EINVAL;
         }
@@ -132,7 +142,7 @@ public sealed partial class VfioDeviceFile : VfioFile
     /// <remarks>VFIO_DEVICE_DETACH_IOMMUFD_PT with VFIO_DEVICE_DETACH_PASID.</remarks>
     public Errno DetachPasid(uint pasid)
     {
-        if (!_granted)
+        if (!_granted || _group is not null)
         {
             return Errno.EINVAL;
         }
@@ -190,12 +200,14 @@ public sealed partial class VfioDeviceFile : VfioFile
         if (_granted)
         {
             _granted = false;
-            lock (_device.DeviceSet!.Lock)
+            if (_group is not null)
             {
-                LastClose();
+                CloseThroughGroup(_group);
             }
-
-            _device.Host.UnblockGroup(_device);
+            else
+            {
+                Unbind();
+            }
         }
 
         _device.PutRegistration();
@@ -227,44 +239,30 @@ public sealed partial class VfioDeviceFile : VfioFile
                 return Errno.EINVAL;
             }
 
-            error = FirstOpen(context, out deviceId);
+            error = FirstOpen(context, compat: false, out deviceId);
             if (error != Errno.None)
             {
                 return error;
             }
 
-            _context = context;
+            _device.OpenCount = 1;
             _granted = true;
             return Errno.None;
         }
     }
 
-    private Errno FirstOpen(IommufdContext context, out uint deviceId)
+    /// <summary>Undoes a successful <see cref="Bind"/>.</summary>
+    private void Unbind()
     {
-        Errno error = _device.BindIommufd(context, out deviceId);
-        if (error != Errno.None)
+        IommufdContext? context;
+        lock (_device.DeviceSet!.Lock)
         {
-            return error;
+            _device.OpenCount = 0;
+            context = LastClose();
         }
 
-        error = _device.OnOpen();
-        if (error != Errno.None)
-        {
-            _device.UnbindIommufd();
-            return error;
-        }
-
-        _device.OpenCount = 1;
-        return Errno.None;
-    }
-
-    private void LastClose()
-    {
-        _device.OnClose();
-        _device.Migration?.Reset();
-        _device.UnbindIommufd();
-        _device.PrecopyInfoV2 = false;
-        _device.OpenCount = 0;
-        _context = null;
+        _device.Host.Options.PutDriver(_device);
+        _device.Group?.Unblock();
+        context?.Dispose();
     }
 }

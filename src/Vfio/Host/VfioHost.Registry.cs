@@ -52,37 +52,14 @@ public sealed partial class VfioHost
     /// <summary>Drops a device's place in its group: the last step of an unregistration.</summary>
     internal void Remove(VfioRegistration registration)
     {
+        VfioGroup? empty;
         lock (_registryLock)
         {
             _registrations.Remove(registration);
-            DropGroup(registration.Device);
+            empty = DropGroup(registration.Device);
         }
-    }
 
-    /// <summary>Blocks the group node for a bound character device file.</summary>
-    /// <returns><see cref="Errno.EBUSY"/> while the group node is open.</returns>
-    internal Errno BlockGroup(VfioDevice device)
-    {
-        lock (_registryLock)
-        {
-            if (device.Group is { } group)
-            {
-                group.BoundFiles++;
-            }
-
-            return Errno.None;
-        }
-    }
-
-    internal void UnblockGroup(VfioDevice device)
-    {
-        lock (_registryLock)
-        {
-            if (device.Group is { } group)
-            {
-                group.BoundFiles--;
-            }
-        }
+        empty?.MakeZombie();
     }
 
     private int TakeIndex()
@@ -135,7 +112,7 @@ public sealed partial class VfioHost
             device.SetRegistered(parent, group);
             if (type == VfioGroupType.Iommu && !parent.IsCacheCoherent)
             {
-                DropGroup(device);
+                _ = DropGroup(device);
                 throw new VfioException(Errno.EINVAL, $"register {parent.Name} as a group device", "Its DMA is not cache coherent.");
             }
 
@@ -164,17 +141,22 @@ public sealed partial class VfioHost
         return group;
     }
 
-    private void DropGroup(VfioDevice device)
+    /// <summary>Takes a device out of its group's count.</summary>
+    /// <returns>The group when it was the last; its node is gone, and the caller ends it without the registry lock.</returns>
+    private VfioGroup? DropGroup(VfioDevice device)
     {
         if (device.Group is not { } group)
         {
-            return;
+            return null;
         }
 
         device.ClearGroup();
-        if (--group.DriverCount == 0)
+        if (--group.DriverCount != 0)
         {
-            _groups.Remove(group.IommuGroup.Id);
+            return null;
         }
+
+        _groups.Remove(group.IommuGroup.Id);
+        return group;
     }
 }

@@ -10,17 +10,20 @@ namespace Vfio;
 /// share nothing.
 /// </summary>
 /// <remarks>
-/// Lock order: the registry lock is the outermost lock of the core. It is held around no callback.
+/// Lock order: the registry lock is a leaf: no other lock of the core is taken and no callback runs under it. The order of the others is
+/// told by <see cref="VfioGroup"/>.
 /// Dispose the host last: it unregisters what is still registered, and so waits for users.
 /// </remarks>
 public sealed partial class VfioHost : IAsyncDisposable
 {
     private const int MaximumIndex = (1 << 20) - 1;
+    private static readonly SimulatedIommu s_defaultHardware = new();
     private readonly Lock _registryLock = new();
     private readonly SortedSet<int> _indices = [];
     private readonly Dictionary<object, VfioDeviceSet> _sets = [];
     private readonly Dictionary<int, VfioGroup> _groups = [];
     private readonly List<VfioRegistration> _registrations = [];
+    private readonly List<VfioIommuDriver> _iommuDrivers = [];
     private readonly ILogger _logger;
     private readonly Lazy<EventLoop> _eventLoop;
     private int _nextIommuGroup;
@@ -33,6 +36,7 @@ public sealed partial class VfioHost : IAsyncDisposable
         Options = options ?? new VfioHostOptions();
         _logger = Options.LoggerFactory.CreateLogger("Vfio.Host");
         _eventLoop = new Lazy<EventLoop>(() => new EventLoop("vfio event loop", LogCallbackFailed));
+        RegisterIommuDriver(new NoIommuDriver(this));
     }
 
     /// <summary>Clock, logging and limits.</summary>
@@ -146,8 +150,10 @@ public sealed partial class VfioHost : IAsyncDisposable
 
     /// <summary>Makes an IOMMU group of the simulated platform.</summary>
     /// <param name="name">Its name, if it has one.</param>
+    /// <param name="hardware">The IOMMU in front of it; null for a <see cref="SimulatedIommu"/> without limits.</param>
     /// <returns>The group, with the next free number.</returns>
-    public IommuGroup CreateIommuGroup(string? name = null) => new(Interlocked.Increment(ref _nextIommuGroup) - 1, name);
+    public IommuGroup CreateIommuGroup(string? name = null, IIommuHardware? hardware = null)
+        => new(Interlocked.Increment(ref _nextIommuGroup) - 1, name, hardware ?? s_defaultHardware);
 
     /// <summary>Opens a device's character device node. The file is unbound: only <see cref="VfioDeviceFile.Bind"/> succeeds on it.</summary>
     /// <param name="name">The name given at registration, the node name ("vfio0"), or its path ("/dev/vfio/devices/vfio0").</param>
@@ -163,7 +169,7 @@ public sealed partial class VfioHost : IAsyncDisposable
             return Errno.ENODEV;
         }
 
-        if (device.Group?.Type == VfioGroupType.NoIommu && (Options.Capabilities() & CallerCapabilities.RawIo) == 0)
+        if (device.Group?.Type == VfioGroupType.NoIommu && !HasCapability(CallerCapabilities.RawIo))
         {
             device.PutRegistration();
             return Errno.EPERM;

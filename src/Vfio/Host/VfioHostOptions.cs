@@ -19,6 +19,15 @@ public sealed record VfioHostOptions
     /// <summary>Whether devices without an IOMMU group may be registered as group devices, at their users' risk (<c>enable_unsafe_noiommu_mode</c>).</summary>
     public bool UnsafeNoIommu { get; init; }
 
+    /// <summary>Whether groups may be used whose devices can raise interrupts that are not theirs (<c>allow_unsafe_interrupts</c>).</summary>
+    public bool AllowUnsafeInterrupts { get; init; }
+
+    /// <summary>Asked at the first open of a device whether its driver stays; false refuses the open with ENODEV (<c>try_module_get</c>).</summary>
+    public Func<VfioDevice, bool> TryGetDriver { get; init; } = static _ => true;
+
+    /// <summary>Told after the last close of a device that its driver is free to go (<c>module_put</c>).</summary>
+    public Action<VfioDevice> PutDriver { get; init; } = static _ => { };
+
     /// <summary>Bounds for iommufd contexts that the host's own users (servers, connections) open.</summary>
     public IommufdLimits IommufdLimits { get; init; } = IommufdLimits.Default;
 
