@@ -59,7 +59,7 @@ internal static class CommandLine
     private static string Explain(ParseResult parsed)
     {
         Command command = parsed.CommandResult.Command;
-        if (command is RootCommand)
+        if (parsed.CommandResult.Parent is null)
         {
             string commands = string.Join(", ", command.Subcommands.Select(static known => known.Name));
             return parsed.UnmatchedTokens.Count == 0 ? $"Name a command: {commands}." : $"'{parsed.UnmatchedTokens[0]}' is no command; {commands} are.";
