@@ -164,6 +164,7 @@ public sealed class InspectTests
         Assert.Equal(0, await demo.WaitAsync());
         Assert.Equal(string.Empty, demo.Error);
         Assert.Contains(lines, static line => line.Contains("10! = 3628800", StringComparison.Ordinal));
+        Assert.Contains(lines, static line => line.Contains("received 'hello, line'", StringComparison.Ordinal));
         Assert.Contains("All of it worked. Next:", lines);
         // The runtime's own sockets go when the process has gone.
         Assert.DoesNotContain(sockets.Entries, static name => name.StartsWith("vfio", StringComparison.Ordinal));

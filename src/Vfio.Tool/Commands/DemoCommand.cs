@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Text;
 using Vfio.Devices.Edu;
+using Vfio.Devices.Serial;
 using Vfio.Drivers.Edu;
 using Vfio.Tool.Devices;
 using Vfio.User;
@@ -44,7 +46,11 @@ internal static class DemoCommand
             }
 
             Say(string.Empty);
-            Say("4. The device is unregistered while a client has it open: the core asks for it back until the client lets go:");
+            Say("4. A serial card (devices/Serial) whose line ends in a loop-back plug, register by register over a socket:");
+            await LoopBackAsync(Path.Combine(folder, "serial.sock"), cancellationToken);
+
+            Say(string.Empty);
+            Say("5. The first device is unregistered while a client has it open: the core asks for it back until the client lets go:");
             await UnregisterAsync(host, registration, connector, cancellationToken);
 
             Say(string.Empty);
@@ -91,6 +97,47 @@ internal static class DemoCommand
         TimeSpan each = Stopwatch.GetElapsedTime(before) / Rounds;
         Say($"       interrupts   {Rounds} raised, delivered and acknowledged, {each.TotalMicroseconds:f1} µs each");
         Say($"       took         {Stopwatch.GetElapsedTime(started).TotalMilliseconds:f0} ms");
+    }
+
+    private static async Task LoopBackAsync(string socket, CancellationToken cancellationToken)
+    {
+        const ulong Data = 0;
+        const ulong InterruptEnable = 1;
+        const ulong FifoControl = 2;
+        const ulong ModemControl = 4;
+        const ulong LineStatus = 5;
+        ReadOnlyMemory<byte> text = "hello, line"u8.ToArray();
+        await using ToolHost host = new();
+        _ = host.Add("serial0", static () => new SerialDevice(new SerialOptions { Backends = [static () => new LoopBackend()] }));
+        await using VfioUserServer server = VfioUserServer.Listen(host.Host, "serial0", socket);
+        await using VfioConnection card = await new VfioConnector(new UnixTransport()).ConnectAsync($"unix:{socket}", cancellationToken);
+        using InterruptSet interrupts = card.EnableInterrupts(PciInterrupt.Intx);
+        VfioRegion registers = card.Bar(0);
+
+        // FIFO on, DTR, RTS and OUT2, interrupts for received bytes: what a driver does when its port is opened.
+        registers.Write8(FifoControl, 0x01);
+        registers.Write8(ModemControl, 0x0B);
+        registers.Write8(InterruptEnable, 0x01);
+        foreach (byte letter in text.Span)
+        {
+            registers.Write8(Data, letter);
+        }
+
+        byte[] received = new byte[text.Length];
+        int count = 0;
+        int told = 0;
+        while (count < received.Length && interrupts[0].Wait(TimeSpan.FromSeconds(5)))
+        {
+            told++;
+            while (count < received.Length && (registers.Read8(LineStatus) & 1) != 0)
+            {
+                received[count++] = registers.Read8(Data);
+            }
+
+            interrupts.Unmask();
+        }
+
+        Check(received.AsSpan().SequenceEqual(text.Span), "loop-back", $"sent '{Encoding.ASCII.GetString(text.Span)}', received '{Encoding.ASCII.GetString(received)}', told by {told} INTx interrupt{(told == 1 ? string.Empty : "s")}");
     }
 
     private static async Task UnregisterAsync(ToolHost host, VfioRegistration registration, VfioConnector connector, CancellationToken cancellationToken)
