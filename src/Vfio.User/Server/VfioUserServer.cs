@@ -19,7 +19,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private IDisposable? _registration;
-    private ITimer? _pause;
+    private readonly ITimer _pause;
     private ServerConnection? _active;
     private Thread? _thread;
     private bool _stopped;
@@ -35,6 +35,9 @@ public sealed partial class VfioUserServer : IAsyncDisposable
 
         // Accepting happens on a loop that serves others: it must not wait when the connection was taken or given up meanwhile.
         _ = listener?.Descriptor.TrySetNonBlocking();
+
+        // Armed once now: the first timer of a process starts a thread, which fails at the very time when this one will be needed.
+        _pause = host.TimeProvider.CreateTimer(static state => ((VfioUserServer)state!).ResumeAccepting(), this, TimeSpan.FromHours(1), Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>The device's name in the host.</summary>
@@ -136,7 +139,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
             _stopped = true;
             registration = _registration;
             _registration = null;
-            _pause?.Dispose();
+            _pause.Dispose();
             _active?.Shutdown(ConnectionEnd.ServerStopped);
         }
 
@@ -212,9 +215,18 @@ public sealed partial class VfioUserServer : IAsyncDisposable
     {
         _registration?.Dispose();
         _registration = null;
-        _pause ??= _host.TimeProvider.CreateTimer(
-            static state => ((VfioUserServer)state!).StartAccepting(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _pause.Change(s_pause, Timeout.InfiniteTimeSpan);
+    }
+
+    private void ResumeAccepting()
+    {
+        lock (_lock)
+        {
+            if (_listener is not null && _active is null)
+            {
+                StartAccepting();
+            }
+        }
     }
 
     /// <summary>On the event loop: takes one connection.</summary>
@@ -291,6 +303,25 @@ public sealed partial class VfioUserServer : IAsyncDisposable
                 return;
             }
 
+            try
+            {
+                // Under the lock, so that nobody waits for a thread that has not started.
+                thread.Start();
+            }
+            catch (OutOfMemoryException)
+            {
+                // What the runtime reports when the system gives no thread, which also takes descriptors.
+                connection.Dispose();
+                if (_listener is null)
+                {
+                    throw;
+                }
+
+                LogNotAccepted(DeviceName, Errno.EAGAIN);
+                PauseAccepting();
+                return;
+            }
+
             _active = connection;
             _thread = thread;
             if (_options.SecondClient == SecondClientPolicy.Wait)
@@ -300,8 +331,6 @@ public sealed partial class VfioUserServer : IAsyncDisposable
                 _registration = null;
             }
         }
-
-        thread.Start();
     }
 
     private void RunConnection(ServerConnection connection)

@@ -387,6 +387,7 @@ public sealed class ReverseDmaCases : ConformanceTest
         await pair.Registration.DisposeAsync();
         Assert.True(request.TryConsume(out _));
         Assert.True(client.WaitForEnd());
+        WaitFor(() => !pair.Server!.HasClient);
         Assert.Equal(ConnectionEnd.DeviceWithdrawn, pair.Server!.LastEnd);
     }
 

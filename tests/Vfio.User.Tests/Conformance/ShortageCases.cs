@@ -17,6 +17,14 @@ public sealed class ShortageCases : ConformanceTest
         CountingLoggers logs = new();
         DevicePair<ConformanceDevice> pair = Own(DevicePair.Serve(
             static () => new ConformanceDevice(), new DevicePairOptions { Host = new VfioHostOptions { LoggerFactory = logs } }));
+
+        // Once before: the runtime loads the assemblies that a connection needs, for which it needs descriptors, and remembers a failure.
+        using (RawVfioUserClient first = pair.ConnectRaw("{}"))
+        {
+            AssertAlive(first);
+        }
+
+        WaitFor(() => !pair.Server!.HasClient);
         RawVfioUserClient client;
         using (DescriptorLimit.LeaveRoomFor(1))
         {
