@@ -6,11 +6,10 @@ namespace Vfio.Qemu.Tests;
 [Collection(GuestCollection.Name)]
 public sealed class EduGuestTests(GuestFixture fixture)
 {
-    /// <summary>Shell functions: a register of BAR 0 of the function in $1, through /dev/mem.</summary>
+    /// <summary>Shell functions: a register of BAR 0 of the function in $1, through sysfs.</summary>
     private const string Registers = """
-        bar() { sed -n '1s/ .*//p' "/sys/bus/pci/devices/$1/resource"; }
-        get() { devmem $(($(bar "$1") + $2)) 32; }
-        put() { devmem $(($(bar "$1") + $2)) 32 "$3"; }
+        get() { pcimem "/sys/bus/pci/devices/$1/resource0" "$2"; }
+        put() { pcimem "/sys/bus/pci/devices/$1/resource0" "$2" "$3"; }
 
         """;
 
@@ -18,7 +17,7 @@ public sealed class EduGuestTests(GuestFixture fixture)
     public async Task Guest_at_boot_finds_and_uses_the_device()
     {
         await using ServedEdu served = new();
-        await using GuestMachine guest = await GuestMachine.BootAsync(served.Device.At(4));
+        await using GuestMachine guest = await GuestMachine.BootAsync(new GuestOptions { Devices = [served.Device.At(4)], Files = GuestPrograms.Pcimem });
         await UseAsync(guest, "0000:00:04.0");
     }
 
@@ -36,7 +35,7 @@ public sealed class EduGuestTests(GuestFixture fixture)
     public async Task Line_interrupt_reaches_a_driver_of_the_guest()
     {
         await using ServedEdu served = new();
-        await using GuestMachine guest = await GuestMachine.BootAsync(served.Device.At(4));
+        await using GuestMachine guest = await GuestMachine.BootAsync(new GuestOptions { Devices = [served.Device.At(4)], Files = GuestPrograms.Pcimem });
         const string Address = "0000:00:04.0";
         await guest.RunAsync("echo 1234 11e8 >/sys/bus/pci/drivers/uio_pci_generic/new_id");
         await guest.WaitUntilAsync("[ -c /dev/uio0 ]");
@@ -76,7 +75,7 @@ public sealed class EduGuestTests(GuestFixture fixture)
     {
         await using ServedEdu served = new();
         await using GuestMachine guest = await GuestMachine.BootAsync(
-            new GuestOptions { AllowReboot = true, Devices = [served.Device.At(4)] });
+            new GuestOptions { AllowReboot = true, Devices = [served.Device.At(4)], Files = GuestPrograms.Pcimem });
         await guest.RunAsync(Registers + """
             echo 1 >/sys/bus/pci/devices/0000:00:04.0/enable
             put 0000:00:04.0 0x60 0x8

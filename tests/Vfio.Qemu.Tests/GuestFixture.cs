@@ -9,7 +9,7 @@ namespace Vfio.Qemu.Tests;
 public sealed class GuestFixture : IAsyncLifetime
 {
     private readonly Lazy<Task<GuestSnapshot>> _snapshot =
-        new(() => GuestSnapshot.CreateAsync(new GuestOptions { RootPorts = 2 }));
+        new(() => GuestSnapshot.CreateAsync(new GuestOptions { RootPorts = 2, Files = GuestPrograms.Pcimem }));
 
     /// <summary>Starts a guest of its own for the caller, by restoring the shared state.</summary>
     public async Task<GuestMachine> RestoreAsync() => await GuestMachine.RestoreAsync(await _snapshot.Value);

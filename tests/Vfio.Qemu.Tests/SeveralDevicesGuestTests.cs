@@ -11,11 +11,10 @@ public sealed class SeveralDevicesGuestTests : IAsyncLifetime
     private const string Edu = "/sys/bus/pci/devices/0000:00:04.0";
     private const string Card = "0000:00:05.0";
 
-    /// <summary>Shell functions: a register of the edu through its BAR in /dev/mem, the card's tty, and its interrupts so far.</summary>
+    /// <summary>Shell functions: a register of the edu through sysfs, the card's tty, and its interrupts so far.</summary>
     private const string Functions = $$"""
-        bar() { sed -n '1s/ .*//p' {{Edu}}/resource; }
-        get() { devmem $(($(bar) + $1)) 32; }
-        put() { devmem $(($(bar) + $1)) 32 "$2"; }
+        get() { pcimem {{Edu}}/resource0 "$1"; }
+        put() { pcimem {{Edu}}/resource0 "$1" "$2"; }
         tty() { for t in /sys/class/tty/ttyS*; do readlink $t | grep -q {{Card}} && basename $t; done; }
         interrupts() { sed -n 's/.*: *\([0-9]*\) .*ttyS.*/\1/p' /proc/interrupts | tail -n 1; }
 
@@ -106,6 +105,7 @@ public sealed class SeveralDevicesGuestTests : IAsyncLifetime
 
     private async Task<GuestMachine> BootAsync(bool allowReboot = false) => await GuestMachine.BootAsync(new GuestOptions
     {
+        Files = GuestPrograms.Pcimem,
         AllowReboot = allowReboot,
         Devices = [QemuDevice.VfioUser(_servers[0].SocketPath!).At(4), QemuDevice.VfioUser(_servers[1].SocketPath!).At(5)],
     });
