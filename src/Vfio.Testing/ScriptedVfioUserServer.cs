@@ -21,9 +21,10 @@ public sealed class ScriptedVfioUserServer : IAsyncDisposable
     private readonly DirectoryInfo _directory;
     private readonly Action<VfioUserPeer> _script;
     private readonly Thread _thread;
+    private readonly Lock _peerLock = new();
     private Exception? _failure;
     private volatile bool _stopped;
-    private volatile VfioUserPeer? _peer;
+    private VfioUserPeer? _peer;
 
     private ScriptedVfioUserServer(DirectoryInfo directory, string path, UnixSocket listener, Action<VfioUserPeer> script)
     {
@@ -152,9 +153,13 @@ public sealed class ScriptedVfioUserServer : IAsyncDisposable
             return;
         }
 
-        _stopped = true;
-        _listener.Shutdown();
-        _peer?.Socket.Shutdown();
+        lock (_peerLock)
+        {
+            _stopped = true;
+            _listener.Shutdown();
+            _peer?.Socket.Shutdown();
+        }
+
         await Task.Run(_thread.Join).ConfigureAwait(false);
         _listener.Dispose();
         _directory.Delete(recursive: true);
@@ -169,7 +174,16 @@ public sealed class ScriptedVfioUserServer : IAsyncDisposable
         while (!_stopped && _listener.TryAccept(out UnixSocket? socket) == Errno.None)
         {
             using VfioUserPeer peer = new(socket!, TimeSpan.FromSeconds(30));
-            _peer = peer;
+            lock (_peerLock)
+            {
+                if (_stopped)
+                {
+                    return;
+                }
+
+                _peer = peer;
+            }
+
             try
             {
                 _script(peer);
@@ -188,7 +202,10 @@ public sealed class ScriptedVfioUserServer : IAsyncDisposable
                 }
             }
 
-            _peer = null;
+            lock (_peerLock)
+            {
+                _peer = null;
+            }
         }
     }
 }
