@@ -40,6 +40,22 @@ public sealed class ServeTests
     }
 
     [Fact]
+    public async Task Pseudo_terminal_of_a_port_is_told_and_carries_bytes()
+    {
+        using ScratchSockets sockets = new();
+        using ToolProcess server = ToolProcess.Start("serve", "serial", "--socket-path", sockets["s"], "--set", "port0=pty");
+        await server.WaitUntilListeningAsync();
+        System.Text.RegularExpressions.Match told = System.Text.RegularExpressions.Regex.Match(server.Error, "^serial: port0 is (/dev/pts/[0-9]+)$", System.Text.RegularExpressions.RegexOptions.Multiline);
+        Assert.True(told.Success, server.Error);
+        using VfioConnection client = await ConnectAsync(sockets["s"]);
+        using FileStream terminal = new(told.Groups[1].Value, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
+        client.Bar(0).Write8(0, (byte)'A');
+        byte[] received = new byte[1];
+        await terminal.ReadExactlyAsync(received, new CancellationTokenSource(TimeSpan.FromSeconds(10)).Token);
+        Assert.Equal((byte)'A', received[0]);
+    }
+
+    [Fact]
     public async Task Second_client_is_refused_at_once()
     {
         using ScratchSockets sockets = new();

@@ -50,7 +50,8 @@ internal static class ServeCommand
             foreach (ServedDevice device in devices)
             {
                 string name = devices.Count == 1 ? device.Model : $"{device.Model}{servers.Count}";
-                _ = host.Add(name, device.Create);
+                VfioRegistration registration = host.Add(name, device.Create);
+                await DeviceCatalog.AnnounceAsync(device.Model, registration.Device);
                 servers.Add(device.SocketPath is { } path
                     ? VfioUserServer.Listen(host.Host, name, path, options)
                     : VfioUserServer.Serve(host.Host, name, new FileDescriptor(device.Descriptor, ownsHandle: true), options));

@@ -73,7 +73,8 @@ internal static class VmCommand
                 for (int i = 0; i < devices.Count; i++)
                 {
                     string name = $"{devices[i].Model}{i}";
-                    _ = host.Add(name, devices[i].Create);
+                    VfioRegistration registration = host.Add(name, devices[i].Create);
+                    await DeviceCatalog.AnnounceAsync(devices[i].Model, registration.Device);
                     servers.Add(VfioUserServer.Listen(host.Host, name, scratch.File($"{name}.sock")));
                 }
 

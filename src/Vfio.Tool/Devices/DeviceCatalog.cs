@@ -33,7 +33,14 @@ internal static class DeviceCatalog
             {
                 SerialOptions options = SerialOptions.Parse(settings);
                 return () => new SerialDevice(options);
-            }),
+            })
+        {
+            // Other lines are where the person put them.
+            Announce = static device => ((SerialDevice)device).Lines
+                .Select(static (line, port) => (Line: line as PtyBackend, Port: port))
+                .Where(static port => port.Line is not null)
+                .Select(static port => $"port{port.Port} is {port.Line!.Path}"),
+        },
         new DeviceModel(
             "bench",
             "a device to be measured: scratch registers, look-ups and DMA in a loop (1234:be4c)",
@@ -42,6 +49,15 @@ internal static class DeviceCatalog
                 ? static () => new BenchDevice()
                 : throw new FormatException($"bench has no settings, and so no '{settings[0]}'.")),
     ];
+
+    /// <summary>Tells on standard error what a person must know of a device that was made, such as which pseudo-terminal a port has.</summary>
+    public static async Task AnnounceAsync(string name, VfioDevice device)
+    {
+        foreach (string line in Models.First(model => model.Name == name).Announce(device))
+        {
+            await Console.Error.WriteLineAsync($"{device.Name}: {line}");
+        }
+    }
 
     /// <summary>Makes the constructor of a model.</summary>
     /// <exception cref="UsageException">There is no such model, or a setting is wrong.</exception>

@@ -9,4 +9,8 @@ internal sealed record DeviceModel(
     string Name,
     string Summary,
     IReadOnlyList<DeviceSetting> Settings,
-    Func<IReadOnlyList<string>, Func<VfioDevice>> Prepare);
+    Func<IReadOnlyList<string>, Func<VfioDevice>> Prepare)
+{
+    /// <summary>What the person who started the device must know of it, in lines: such as which pseudo-terminal a port has.</summary>
+    public Func<VfioDevice, IEnumerable<string>> Announce { get; init; } = static _ => [];
+}
