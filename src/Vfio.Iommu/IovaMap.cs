@@ -134,34 +134,41 @@ internal sealed class IovaMap
             }
 
             Errno error = isFixed ? Errno.None : Place(pieces[0].Source.PlacementHint(pieces[0].Offset), length, out iova);
-            IovaIndex before = _index;
-            ulong at = iova;
-            for (int i = 0; i < pieces.Count && error == Errno.None; i++)
+            error = error != Errno.None ? error : CheckFixed(iova, length);
+            ulong unaligned = Alignment - 1;
+            foreach (MemoryPiece piece in pieces)
             {
-                MemoryPiece piece = pieces[i];
-                error = i == 0 ? CheckFixed(iova, length) : Errno.None;
-                if (error == Errno.None && (access & DmaAccess.Write) != 0 && !piece.Source.IsWritable)
+                if (error != Errno.None)
+                {
+                    return error;
+                }
+
+                if ((access & DmaAccess.Write) != 0 && !piece.Source.IsWritable)
                 {
                     error = Errno.EPERM;
                 }
-
-                if (error == Errno.None)
+                else if (((piece.Length | piece.Source.PlacementHint(piece.Offset)) & unaligned) != 0)
                 {
-                    error = MapFixed(at, piece.Length, piece.Source, piece.Offset, access);
-                }
-
-                at = unchecked(at + piece.Length);
-                if (error != Errno.None)
-                {
-                    for (int j = 0; j < i; j++)
-                    {
-                        pieces[j].Source.RemoveReference();
-                    }
-
-                    _index = before;
+                    error = Errno.EINVAL;
                 }
             }
 
+            // Published at once: a transfer must never find a piece that would be taken back, without being waited for.
+            IovaIndex index = _index;
+            ulong at = iova;
+            foreach (MemoryPiece piece in pieces)
+            {
+                if (error != Errno.None || !IovaRange.TryCreate(at, piece.Length, out IovaRange range))
+                {
+                    return error;
+                }
+
+                piece.Source.AddReference();
+                index = index.Insert(new IovaArea(range, piece.Source, piece.Offset, access));
+                at = unchecked(at + piece.Length);
+            }
+
+            _index = index;
             return error;
         }
     }
