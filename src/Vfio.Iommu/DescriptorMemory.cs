@@ -8,6 +8,13 @@ public static class DescriptorMemory
 {
     private const ulong PageSize = 4096;
 
+    // Address space and mappings belong to the whole process, its runtime included: 128 TiB, and 65530 (vm.max_map_count). Users who are
+    // not trusted share a part of them; what goes beyond is reached by positioned reads and writes.
+    private const long MaximumMappedBytes = 32L << 40;
+    private const int MaximumMappings = 32_768;
+    private static long s_mappedBytes;
+    private static int s_mappings;
+
     /// <summary>Makes a source of a part of a file.</summary>
     /// <param name="descriptor">The file: ordinary, memfd, hugetlbfs, or a memory device. Owned by the source on success, by the caller otherwise.</param>
     /// <param name="offset">Where the part starts, in bytes; need not be page aligned.</param>
@@ -51,8 +58,8 @@ public static class DescriptorMemory
         }
 
         bool writable = (access & DmaAccess.Write) != 0;
-        if (policy == DescriptorMemoryPolicy.Trusted
-            || (policy == DescriptorMemoryPolicy.Safe && status.Kind == FileKind.Regular && CannotShrink(descriptor)))
+        bool budgeted = policy == DescriptorMemoryPolicy.Safe && status.Kind == FileKind.Regular && CannotShrink(descriptor) && TryTakeBudget(length);
+        if (policy == DescriptorMemoryPolicy.Trusted || budgeted)
         {
             ulong start = offset & (PageSize - 1);
             error = MemoryMapping.TryMap(
@@ -63,6 +70,7 @@ public static class DescriptorMemory
                 out MemoryMapping? mapping);
             if (error != Errno.None)
             {
+                ReturnBudget(budgeted, length);
                 return error;
             }
 
@@ -71,16 +79,46 @@ public static class DescriptorMemory
                 && (descriptor.TryGetStatus(out status) != Errno.None || offset + length > RoundUp(status.Size, PageSize)))
             {
                 mapping!.Dispose();
+                ReturnBudget(budgeted, length);
                 return Errno.EINVAL;
             }
 
-            source = new MappedMemorySource(mapping!, start, length, writable, ownsMapping: true, offset);
+            source = new MappedMemorySource(mapping!, start, length, writable, ownsMapping: true, offset) { IsBudgeted = budgeted };
             descriptor.Dispose(); // The mapping keeps the file.
             return Errno.None;
         }
 
         source = new DescriptorMemorySource(descriptor, offset, length, writable);
         return Errno.None;
+    }
+
+    /// <summary>Gives back what mapping a source took of the process's budget.</summary>
+    /// <param name="budgeted">Whether it took any.</param>
+    /// <param name="length">The source's length.</param>
+    internal static void ReturnBudget(bool budgeted, ulong length)
+    {
+        if (budgeted)
+        {
+            Interlocked.Add(ref s_mappedBytes, -(long)length);
+            Interlocked.Decrement(ref s_mappings);
+        }
+    }
+
+    private static bool TryTakeBudget(ulong length)
+    {
+        if (length > (ulong)MaximumMappedBytes)
+        {
+            return false;
+        }
+
+        bool mapping = Interlocked.Increment(ref s_mappings) <= MaximumMappings;
+        if (Interlocked.Add(ref s_mappedBytes, (long)length) <= MaximumMappedBytes && mapping)
+        {
+            return true;
+        }
+
+        ReturnBudget(budgeted: true, length);
+        return false;
     }
 
     private static bool CannotShrink(FileDescriptor descriptor)

@@ -31,6 +31,9 @@ public sealed class MappedMemorySource : MemorySource
         IsWritable = writable;
     }
 
+    /// <summary>Whether the mapping counts in the budget of <see cref="DescriptorMemory"/>.</summary>
+    internal bool IsBudgeted { get; init; }
+
     /// <inheritdoc/>
     public override ulong Length { get; }
 
@@ -69,6 +72,7 @@ public sealed class MappedMemorySource : MemorySource
         if (_ownsMapping)
         {
             _mapping.Dispose();
+            DescriptorMemory.ReturnBudget(IsBudgeted, Length);
         }
     }
 }

@@ -31,6 +31,28 @@ public sealed class DescriptorMemoryTests
     }
 
     [Fact]
+    public void TryCreate_beyond_the_share_of_the_address_space_goes_by_descriptor()
+    {
+        const ulong Tebi = 1UL << 40;
+        using MemFd memory = new("test", 8 * Tebi);
+        List<MemorySource> sources = [];
+        foreach (ulong length in new[] { 8 * Tebi, 8 * Tebi, 8 * Tebi, 7 * Tebi })
+        {
+            sources.Add(Create(memory, 0, length, DescriptorMemoryPolicy.Safe));
+        }
+
+        Assert.All(sources, static source => Assert.Equal("mapped", source.Kind));
+        MemorySource beyond = Create(memory, 0, 8 * Tebi, DescriptorMemoryPolicy.Safe);
+        Assert.Equal("descriptor", beyond.Kind);
+        RoundTrip(beyond);
+        beyond.RemoveReference();
+        sources.ForEach(static source => source.RemoveReference());
+        MemorySource again = Create(memory, 0, 8 * Tebi, DescriptorMemoryPolicy.Safe);
+        Assert.Equal("mapped", again.Kind);
+        again.RemoveReference();
+    }
+
+    [Fact]
     public void TryCreate_unaligned_offset_is_honoured()
     {
         using MemFd memory = new("test", 4 * P);
