@@ -45,6 +45,10 @@ internal sealed class RecordingDevice : VfioDevice
 
     public Action? Opening { get; set; }
 
+    public Action? Closing { get; set; }
+
+    public Action? Requesting { get; set; }
+
     public IVfioMigration? MigrationOperations { get; init; }
 
     public IVfioDirtyLog? LogOperations { get; init; }
@@ -118,9 +122,17 @@ internal sealed class RecordingDevice : VfioDevice
         return OpenResult;
     }
 
-    protected internal override void OnClose() => Record("close");
+    protected internal override void OnClose()
+    {
+        Record("close");
+        Closing?.Invoke();
+    }
 
-    protected internal override void OnRequest(uint count) => Record($"request {count}");
+    protected internal override void OnRequest(uint count)
+    {
+        Record($"request {count}");
+        Requesting?.Invoke();
+    }
 
     protected internal override Errno MatchToken(Guid? token)
     {

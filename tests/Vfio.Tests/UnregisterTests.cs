@@ -38,6 +38,38 @@ public sealed class UnregisterTests
     }
 
     [Fact]
+    public async Task UnregisterAsync_called_again_from_the_request_is_the_same_unregistration()
+    {
+        await using CoreFixture f = new();
+        (RecordingDevice device, VfioRegistration registration) = Add(f);
+        VfioDeviceFile file = f.OpenBound();
+        device.Forget();
+        Task? inner = null;
+        device.Requesting = () => inner = registration.UnregisterAsync(Token);
+        Task unregistered = registration.UnregisterAsync(Token);
+        Assert.Same(unregistered, inner);
+        Assert.Equal(["request 0"], device.Calls);
+        Assert.False(unregistered.IsCompleted);
+        file.Dispose();
+        await unregistered.WaitAsync(TimeSpan.FromSeconds(10), Token);
+    }
+
+    [Fact]
+    public async Task UnregisterAsync_completes_when_the_device_fails_to_close()
+    {
+        await using CoreFixture f = new();
+        (RecordingDevice device, VfioRegistration registration) = Add(f);
+        VfioDeviceFile file = f.OpenBound();
+        device.Forget();
+        device.Closing = static () => throw new InvalidOperationException("A mistake in the device.");
+        Task unregistered = registration.UnregisterAsync(Token);
+        file.Dispose();
+        await unregistered.WaitAsync(TimeSpan.FromSeconds(10), Token);
+        Assert.Equal(["request 0", "close", "unbind"], device.Calls);
+        Assert.Equal(0, f.Drivers);
+    }
+
+    [Fact]
     public async Task Case021_close_before_ten_seconds_is_one_request()
     {
         await using CoreFixture f = new();

@@ -174,8 +174,18 @@ public sealed partial class VfioDeviceFile
     private IommufdContext? LastClose()
     {
         Debug.Assert(_device.DeviceSet!.Lock.IsHeldByCurrentThread, "The caller holds the device set's lock.");
-        _device.OnClose();
-        _device.Migration?.Reset();
+        try
+        {
+            _device.OnClose();
+            _device.Migration?.Reset();
+        }
+#pragma warning disable CA1031 // The author's code must not keep the device open: the file is closed whatever it does.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            _device.Host.LogCloseFailed(_device, exception);
+        }
+
         IommufdContext? context = _device.OpenContext;
         if (_device.OpenContainer is { } container)
         {

@@ -224,6 +224,8 @@ public sealed partial class VfioHost : IAsyncDisposable
 
     internal void LogRequestFailed(VfioDevice device, Exception exception) => LogRequestThrew(device.Name, exception);
 
+    internal void LogCloseFailed(VfioDevice device, Exception exception) => LogCloseThrew(device.Name, exception);
+
     internal void LogInterrupted(VfioDevice device) => LogUninterruptible(device.Name);
 
     [LoggerMessage(EventId = 1001, Level = LogLevel.Warning, Message = "Device {Device} is offered without IOMMU protection: its users can reach all memory")]
@@ -237,6 +239,9 @@ public sealed partial class VfioHost : IAsyncDisposable
 
     [LoggerMessage(EventId = 1005, Level = LogLevel.Error, Message = "OnRequest of {Device} failed; the unregistration goes on")]
     private partial void LogRequestThrew(string device, Exception exception);
+
+    [LoggerMessage(EventId = 1006, Level = LogLevel.Error, Message = "OnClose of {Device} failed; the device is closed nevertheless")]
+    private partial void LogCloseThrew(string device, Exception exception);
 
     [LoggerMessage(EventId = 1004, Level = LogLevel.Error, Message = "A callback on the host's event loop failed")]
     private partial void LogCallbackFailed(Exception exception);

@@ -32,9 +32,32 @@ public sealed class VfioRegistration : IAsyncDisposable
     /// <remarks><c>vfio_unregister_group_dev</c>; spec vfio-core §4.1. Open files keep working until they are closed.</remarks>
     public Task UnregisterAsync(CancellationToken interrupt = default)
     {
+        TaskCompletionSource done;
         lock (_lock)
         {
-            return _unregistration ??= RunAsync(interrupt);
+            if (_unregistration is not null)
+            {
+                return _unregistration;
+            }
+
+            done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _unregistration = done.Task;
+        }
+
+        // Outside the lock: the first turn asks the device on this thread, and it may well call here again.
+        _ = FinishAsync();
+        return done.Task;
+
+        async Task FinishAsync()
+        {
+            try
+            {
+                await RunAsync(interrupt).ConfigureAwait(false);
+            }
+            finally
+            {
+                done.SetResult();
+            }
         }
     }
 
