@@ -108,7 +108,20 @@ public sealed class MdevParent : IAsyncDisposable
             _inFlight++;
         }
 
-        Errno error = Driver.Probe(created);
+        Errno error;
+        try
+        {
+            error = Driver.Probe(created);
+        }
+        catch
+        {
+            // The driver's mistake is its caller's to see, but must not keep the GUID, or an unregistration waiting for ever.
+            Forget(created);
+            created.Put();
+            Leave();
+            throw;
+        }
+
         if (error == Errno.None)
         {
             lock (_host.MdevLock)
@@ -165,8 +178,15 @@ public sealed class MdevParent : IAsyncDisposable
             _inFlight++;
         }
 
-        await FinishAsync(device).ConfigureAwait(false);
-        Leave();
+        try
+        {
+            await FinishAsync(device).ConfigureAwait(false);
+        }
+        finally
+        {
+            Leave();
+        }
+
         return Errno.None;
     }
 
