@@ -71,9 +71,10 @@ public readonly record struct VfioUserCapabilities
         {
             return Parse(ref reader, ref capabilities) ? Errno.None : Errno.EINVAL;
         }
-        catch (JsonException)
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
-            // The only way in which the reader reports malformed text; a connection can cause it once, and ends by it.
+            // The ways in which the reader reports malformed text, the second for a name with half of a surrogate pair; a connection can
+            // cause one once, and ends by it.
             return Errno.EINVAL;
         }
     }

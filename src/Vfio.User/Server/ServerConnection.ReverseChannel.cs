@@ -15,7 +15,7 @@ internal sealed partial class ServerConnection
     /// With a twin socket whoever transfers also receives the answer, under a lock. In band the connection's thread receives for all;
     /// when it is the one that transfers, it first answers the command it is in, then sorts what arrives until its answer is there.
     /// </remarks>
-    internal sealed class ReverseChannel
+    internal sealed class ReverseChannel : IDisposable
     {
         private readonly ServerConnection _connection;
         private readonly int _chunk;
@@ -117,6 +117,15 @@ internal sealed partial class ServerConnection
             }
 
             _twin?.Shutdown();
+        }
+
+        /// <summary>Closes descriptors that the client sent and nobody wanted. After <see cref="Abort"/>, when no transfer is left.</summary>
+        public void Dispose()
+        {
+            lock (_twinLock)
+            {
+                _twinReader?.Dispose();
+            }
         }
 
         private static Errno Check(Pending pending, VfioUserHeader header, ReadOnlySpan<byte> payload)

@@ -82,7 +82,16 @@ internal sealed partial class ServerConnection : IDisposable
         }
         finally
         {
-            Close();
+            try
+            {
+                Close();
+            }
+#pragma warning disable CA1031 // As above: an exception that leaves this thread would end the process.
+            catch (Exception exception)
+#pragma warning restore CA1031
+            {
+                LogDeviceFailed(_deviceName, exception);
+            }
         }
     }
 
@@ -126,6 +135,7 @@ internal sealed partial class ServerConnection : IDisposable
         }
 
         _reader.Dispose();
+        _reverse?.Dispose();
         _twin?.Dispose();
         _intxTrigger?.Dispose();
         _intxUnmask?.Dispose();
@@ -213,7 +223,7 @@ internal sealed partial class ServerConnection : IDisposable
             while (_queued.TryDequeue(out QueuedCommand? command))
             {
                 any = true;
-                _queuedBytes -= command.Payload.Length;
+                _queuedBytes -= command.Cost;
                 _descriptors = command.Descriptors;
                 Handle(command.Header, command.Payload);
                 command.Descriptors.Dispose();
@@ -307,6 +317,8 @@ internal sealed partial class ServerConnection : IDisposable
     /// <summary>Sorts what has arrived into replies and commands.</summary>
     private bool Sort(int maximumQueued)
     {
+        const int CommandCost = 256;
+        const int DescriptorCost = 16 << 10;
         while (true)
         {
             FrameStatus status = _reader.TryTake(out VfioUserHeader header, out Span<byte> payload);
@@ -321,7 +333,9 @@ internal sealed partial class ServerConnection : IDisposable
                 continue;
             }
 
-            _queuedBytes += HeaderSize + payload.Length;
+            // What a command costs here is more than its bytes: an empty one is an object, and descriptors are scarce.
+            int cost = CommandCost + payload.Length + (_reader.Descriptors.Count * DescriptorCost);
+            _queuedBytes += cost;
             if (status != FrameStatus.Message || reply || _queuedBytes > maximumQueued)
             {
                 LogProtocolError(_deviceName, "messages that cannot be taken while a DMA request waits");
@@ -331,8 +345,7 @@ internal sealed partial class ServerConnection : IDisposable
 
             DescriptorList descriptors = new();
             _reader.Descriptors.MoveTo(descriptors);
-            _queuedBytes -= HeaderSize;
-            _queued.Enqueue(new QueuedCommand(header, payload.ToArray(), descriptors));
+            _queued.Enqueue(new QueuedCommand(header, payload.ToArray(), descriptors, cost));
         }
     }
 
@@ -417,5 +430,5 @@ internal sealed partial class ServerConnection : IDisposable
         _closing = true;
     }
 
-    private sealed record QueuedCommand(VfioUserHeader Header, byte[] Payload, DescriptorList Descriptors);
+    private sealed record QueuedCommand(VfioUserHeader Header, byte[] Payload, DescriptorList Descriptors, int Cost);
 }

@@ -129,18 +129,22 @@ public sealed partial class VfioUserServer : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         IDisposable? registration;
+        bool stopped;
         lock (_lock)
         {
-            if (_stopped)
-            {
-                return;
-            }
-
+            stopped = _stopped;
             _stopped = true;
             registration = _registration;
             _registration = null;
             _pause.Dispose();
             _active?.Shutdown(ConnectionEnd.ServerStopped);
+        }
+
+        if (stopped)
+        {
+            // Another call is at it: this one, too, completes when the device is closed.
+            await JoinAsync().ConfigureAwait(false);
+            return;
         }
 
         registration?.Dispose();
@@ -150,14 +154,11 @@ public sealed partial class VfioUserServer : IAsyncDisposable
         }
 
         _listener?.Dispose();
-        Thread? thread = _thread;
-        if (thread is not null)
-        {
-            await Task.Run(thread.Join).ConfigureAwait(false);
-        }
-
+        await JoinAsync().ConfigureAwait(false);
         _completion.TrySetResult();
     }
+
+    private Task JoinAsync() => _thread is { } thread ? Task.Run(thread.Join) : Task.CompletedTask;
 
     private static void RequireDevice(VfioHost host, string deviceName)
     {
@@ -200,9 +201,16 @@ public sealed partial class VfioUserServer : IAsyncDisposable
                 return;
             }
 
-            if (_host.EventLoop.TryRegister(_listener!.Descriptor, EventLoopEvents.Read, _ => Accept(), out _registration) != Errno.None)
+            try
             {
-                PauseAccepting();
+                if (_host.EventLoop.TryRegister(_listener!.Descriptor, EventLoopEvents.Read, _ => Accept(), out _registration) != Errno.None)
+                {
+                    PauseAccepting();
+                }
+            }
+            catch (ObjectDisposedException)
+            {
+                // The host was disposed before this server. Nobody can come any more, and the thread of the last client must not fail by it.
             }
         }
     }

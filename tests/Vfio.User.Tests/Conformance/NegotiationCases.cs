@@ -99,6 +99,7 @@ public sealed class NegotiationCases : ConformanceTest
     [InlineData("""{"capabilities":{"twin_socket":true}}""")]
     [InlineData("""{"capabilities":{"twin_socket":{"supported":1}}}""")]
     [InlineData("""{"a":[[[[[[[[[[[[]]]]]]]]]]]]}""")]
+    [InlineData("""{"capabilities":{"\uD800\u0061":1}}""")]
     public void Case006_bad_json_is_refused_and_ends_the_connection(string json)
     {
         using RawVfioUserClient client = RawVfioUserClient.Connect(Serve().SocketPath);

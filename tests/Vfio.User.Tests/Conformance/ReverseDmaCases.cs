@@ -125,6 +125,27 @@ public sealed class ReverseDmaCases : ConformanceTest
     }
 
     [Fact]
+    public void Case086_commands_without_payload_do_not_queue_without_bound()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using RawVfioUserClient client = pair.ConnectRaw();
+        Assert.Equal(Errno.None, client.MapDma(0, 0x1000));
+        Write64(client, ControlBlock.DmaAddress, 0);
+        Write32(client, ControlBlock.DmaLength, 4);
+        Write32(client, ControlBlock.DmaCommand, ControlBlock.ReadInHandler);
+        byte[] resets = Join([.. Enumerable.Repeat(VfioUserPeer.Compose(7, VfioUserCommand.DeviceReset, VfioUserFlags.Command | VfioUserFlags.NoReply, []), 1000)]);
+        int sent = 0;
+        while (sent < 100_000 && client.SendBytes(resets) == Errno.None)
+        {
+            sent += 1000;
+        }
+
+        WaitFor(() => pair.Server!.LastEnd != ConnectionEnd.None);
+        Assert.Equal(ConnectionEnd.ProtocolError, pair.Server!.LastEnd);
+        Assert.InRange(sent, 1000, 99_000);
+    }
+
+    [Fact]
     public void Case086_reverse_dma_in_band_while_reads_are_pipelined()
     {
         DevicePair<ConformanceDevice> pair = Serve();
