@@ -37,6 +37,7 @@ public sealed partial class VfioHost : IAsyncDisposable
         _logger = Options.LoggerFactory.CreateLogger("Vfio.Host");
         _eventLoop = new Lazy<EventLoop>(() => new EventLoop("vfio event loop", LogCallbackFailed));
         RegisterIommuDriver(new NoIommuDriver(this));
+        RegisterIommuDriver(new Type1Driver(this));
     }
 
     /// <summary>Clock, logging and limits.</summary>
@@ -228,6 +229,8 @@ public sealed partial class VfioHost : IAsyncDisposable
 
     internal void LogInterrupted(VfioDevice device) => LogUninterruptible(device.Name);
 
+    internal void LogPinsKept(IovaRange range) => LogPinsStay(range);
+
     [LoggerMessage(EventId = 1001, Level = LogLevel.Warning, Message = "Device {Device} is offered without IOMMU protection: its users can reach all memory")]
     private partial void LogNoIommu(string device);
 
@@ -242,6 +245,9 @@ public sealed partial class VfioHost : IAsyncDisposable
 
     [LoggerMessage(EventId = 1006, Level = LogLevel.Error, Message = "OnClose of {Device} failed; the device is closed nevertheless")]
     private partial void LogCloseThrew(string device, Exception exception);
+
+    [LoggerMessage(EventId = 1007, Level = LogLevel.Error, Message = "A device does not give back what it pinned in {Range}; the memory stays mapped")]
+    private partial void LogPinsStay(IovaRange range);
 
     [LoggerMessage(EventId = 1004, Level = LogLevel.Error, Message = "A callback on the host's event loop failed")]
     private partial void LogCallbackFailed(Exception exception);
