@@ -299,7 +299,7 @@ public sealed class GroupFileTests
         int groups = 0;
         int binds = 0;
         bool[] opened = new bool[Rounds];
-        Task other = Task.Run(
+        Task other = OwnThread.Run(
             () =>
             {
                 for (int i = 0; i < Rounds; i++)
@@ -311,8 +311,7 @@ public sealed class GroupFileTests
                     group?.Dispose();
                     barrier.SignalAndWait(Token);
                 }
-            },
-            Token);
+            });
         for (int i = 0; i < Rounds; i++)
         {
             VfioDeviceFile file = f.Open();

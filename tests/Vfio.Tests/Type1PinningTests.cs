@@ -147,7 +147,7 @@ public sealed class Type1PinningTests
         late.Opening = () =>
         {
             // Registered with the IOMMU already, not open yet.
-            Task.Run(() => Assert.Equal(Errno.None, rig.Unmap(0, Page, out _)), Token).Wait(Token);
+            OwnThread.Run(() => Assert.Equal(Errno.None, rig.Unmap(0, Page, out _))).Wait(Token);
             late.Note("opened");
         };
         VfioGroupFile group = rig.Fixture.OpenGroup(late);
@@ -212,16 +212,15 @@ public sealed class Type1PinningTests
         await using Type1Rig rig = new();
         Assert.Equal(Errno.None, rig.Map(0, 4 * Page));
         byte[] buffer = new byte[64];
-        _ = rig.Device.Dma.Write(0, buffer);
-        _ = rig.Device.Dma.Read(0, buffer);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 1000; i++)
-        {
-            _ = rig.Device.Dma.Write((ulong)i, buffer);
-            _ = rig.Device.Dma.Read((ulong)i, buffer);
-        }
+        DmaSpace dma = rig.Device.Dma;
 
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        // A collection that another test causes counts the rest of this thread's allocation buffer: the best of some rounds is the truth.
+        long least = Enumerable.Range(0, 5).Min(round => AllocationMeter.Measure(() =>
+        {
+            _ = dma.Write(0xFF0, buffer);
+            _ = dma.Read(0xFF0, buffer);
+        }));
+        Assert.Equal(0, least);
     }
 
     [Fact]
@@ -233,11 +232,11 @@ public sealed class Type1PinningTests
         Lock pinLock = new();
         int pinned = 0;
         rig.Device.Unmapping = (iova, _) => Drop((int)(iova / Page));
-        Task mapping = Task.Run(
+        Task mapping = OwnThread.Run(
             () =>
             {
                 Random random = new(1);
-                for (int i = 0; i < 20_000; i++)
+                for (int i = 0; i < 20_000 || Volatile.Read(ref pinned) < 100; i++)
                 {
                     ulong iova = (ulong)random.Next(16) * Page;
                     Errno error = random.Next(2) == 0 ? rig.Map(iova, Page) : rig.Unmap(iova, Page, out _);
@@ -245,9 +244,8 @@ public sealed class Type1PinningTests
                 }
 
                 stop.Cancel();
-            },
-            Token);
-        Task device = Task.Run(
+            });
+        Task device = OwnThread.Run(
             () =>
             {
                 Random random = new(2);
@@ -270,8 +268,7 @@ public sealed class Type1PinningTests
                         Drop(random.Next(16));
                     }
                 }
-            },
-            Token);
+            });
         await Task.WhenAll(mapping, device).WaitAsync(TimeSpan.FromSeconds(60), Token);
         Assert.True(pinned > 0);
         Assert.Equal(Errno.None, rig.Iommu.Unmap(Type1UnmapFlags.All, 0, 0, out _));
