@@ -12,11 +12,15 @@ namespace Vfio.Iommu;
 /// </remarks>
 public sealed class IommufdAccess : IommufdObject, IDmaPath
 {
+    [ThreadStatic]
+    private static IommufdAccess? s_notified;
     private readonly Lock _lock = new();
     private readonly Action<ulong, ulong>? _unmap;
     private volatile Ioas? _ioas;
     private Ioas? _next;
     private bool _changing;
+    private int _notifications;
+    private volatile bool _destroyed;
 
     internal IommufdAccess(IommufdContext context, Action<ulong, ulong>? unmap)
         : base(context)
@@ -114,6 +118,17 @@ public sealed class IommufdAccess : IommufdObject, IDmaPath
     public void Destroy()
     {
         Detach();
+        _destroyed = true;
+        Interlocked.MemoryBarrier();
+
+        // An unmap on another thread may have listed this access before it left. It may be this thread's own callback that destroys.
+        int own = ReferenceEquals(s_notified, this) ? 1 : 0;
+        SpinWait spin = default;
+        while (Volatile.Read(ref _notifications) > own)
+        {
+            spin.SpinOnce();
+        }
+
         Context.DestroyOwned(this);
     }
 
@@ -265,7 +280,29 @@ public sealed class IommufdAccess : IommufdObject, IDmaPath
         }
     }
 
-    internal void NotifyUnmap(ulong iova, ulong length) => _unmap?.Invoke(iova, length);
+    internal void NotifyUnmap(ulong iova, ulong length)
+    {
+        if (_unmap is null)
+        {
+            return;
+        }
+
+        IommufdAccess? outer = s_notified;
+        s_notified = this;
+        Interlocked.Increment(ref _notifications);
+        try
+        {
+            if (!_destroyed)
+            {
+                _unmap(iova, length);
+            }
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _notifications);
+            s_notified = outer;
+        }
+    }
 
     internal override void Destroyed()
     {

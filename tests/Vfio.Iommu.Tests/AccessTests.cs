@@ -8,6 +8,43 @@ namespace Vfio.Iommu.Tests;
 public sealed class AccessTests
 {
     [Fact]
+    public async Task Destroy_waits_for_an_unmap_callback_on_another_thread()
+    {
+        using IommufdFixture f = new();
+        using ManualResetEventSlim entered = new();
+        using ManualResetEventSlim leave = new();
+        DmaPin? pin = null;
+        int running = 0;
+        int calls = 0;
+        IommufdAccess access = f.Access((_, _) =>
+        {
+            Interlocked.Increment(ref running);
+            if (Interlocked.Increment(ref calls) == 1)
+            {
+                entered.Set();
+                leave.Wait(TimeSpan.FromSeconds(10));
+            }
+
+            pin!.Dispose();
+            Interlocked.Decrement(ref running);
+        });
+        Assert.Equal(Errno.None, f.Map(0, P));
+        Assert.Equal(Errno.None, access.TryPin(0, P, DmaAccess.Read, out pin));
+        Task<Errno> unmap = Task.Run(() => f.Unmap(0, P, out _));
+        Assert.True(entered.Wait(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken));
+        Task<int> destroyed = Task.Run(() =>
+        {
+            access.Destroy();
+            return Volatile.Read(ref running);
+        });
+        await Task.Delay(100, TestContext.Current.CancellationToken);
+        Assert.False(destroyed.IsCompleted);
+        leave.Set();
+        Assert.Equal(0, await destroyed.WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken));
+        Assert.Equal(Errno.None, await unmap.WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
     public void Case151_152_only_a_pinning_access_raises_the_alignment()
     {
         using IommufdFixture f = new();
