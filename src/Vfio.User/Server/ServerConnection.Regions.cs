@@ -35,6 +35,9 @@ internal sealed partial class ServerConnection
 
         Span<byte> reply = _writer.Begin(ReplyHeader, AccessSize + (int)access.count);
         MemoryMarshal.Write(reply, in access);
+
+        // The buffer has held other answers, a large one those of other clients: what the device leaves out must not show them.
+        reply[AccessSize..].Clear();
         IoResult result = access.count == 0 ? IoResult.Success() : _file!.Read(reply[AccessSize..], position);
         if (IsPosted || result.Value != access.count)
         {
