@@ -38,7 +38,7 @@ public sealed class ConfigSpaceTests
     }
 
     [Fact]
-    public async Task Core149_conventional_space_has_256_bytes()
+    public async Task Case149_conventional_space_has_256_bytes()
     {
         await using PciRig rig = new(pci => pci.Intx());
         Assert.Equal(Errno.EFAULT, rig.Read(ConfigRegion, 0xFC, new byte[8]).Error);
@@ -99,7 +99,7 @@ public sealed class ConfigSpaceTests
     }
 
     [Fact]
-    public async Task User069_Core151_bars_size_themselves()
+    public async Task User069_bars_size_themselves()
     {
         await using PciRig rig = Express();
         uint[] expected = [0xFFFFF000, 0xFFFFFF01, 0x0000000C, 0xFFFFFFFE, 0xFFFFF000, 0];

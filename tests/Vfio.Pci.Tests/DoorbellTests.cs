@@ -65,14 +65,14 @@ public sealed class DoorbellTests
     [InlineData(4u, 0, 2u, 0x20ul)]
     [InlineData(4u, 0, 0u, 0xFFEul)]
     [InlineData(4u, 0, 0u, 0x1000ul)]
-    public async Task Core153_bad_ioeventfds_are_EINVAL(uint flags, int fd, uint region, ulong offset)
+    public async Task Case153_bad_ioeventfds_are_EINVAL(uint flags, int fd, uint region, ulong offset)
     {
         await using PciRig rig = Device();
         Assert.Equal(Errno.EINVAL, Set(rig, flags, fd, region, offset, 1).Error);
     }
 
     [Fact]
-    public async Task Core154_one_key_has_one_eventfd()
+    public async Task Case154_one_key_has_one_eventfd()
     {
         await using PciRig rig = Device();
         Assert.Equal(Errno.EBADF, Set(rig, 4, 5, 0, 0x20, 1).Error);
@@ -84,7 +84,7 @@ public sealed class DoorbellTests
     }
 
     [Fact]
-    public async Task Core155_a_thousand_are_the_limit()
+    public async Task Case155_a_thousand_are_the_limit()
     {
         await using PciRig rig = Device();
         for (ulong i = 0; i < 1000; i++)
@@ -130,5 +130,9 @@ public sealed class DoorbellTests
         }
 
         public override IoResult Install(object file) => Errno.EMFILE;
+
+        public override void Remove(int number)
+        {
+        }
     }
 }

@@ -490,5 +490,9 @@ public sealed class InterruptTests
         }
 
         public override IoResult Install(object file) => Errno.EMFILE;
+
+        public override void Remove(int number)
+        {
+        }
     }
 }

@@ -25,4 +25,6 @@ public sealed class TestFileTable : FileTable
         Files.Add(number, file);
         return IoResult.Success(number);
     }
+
+    public override void Remove(int number) => Files.Remove(number);
 }

@@ -1,4 +1,5 @@
 using Vfio.Abi;
+using Vfio.Iommu;
 
 namespace Vfio.Tests;
 
@@ -36,6 +37,44 @@ public sealed class AllocationTests
         device.Put();
         Assert.Equal(["init", "release"], device.Calls);
         Assert.Throws<InvalidOperationException>(device.Put);
+    }
+
+    [Fact]
+    public async Task Case004_factory_that_makes_no_device_of_its_own_is_EINVAL_and_nothing_is_initialized()
+    {
+        await using CoreFixture f = new();
+        Assert.Equal(Errno.EINVAL, Assert.Throws<VfioException>(() => f.Host.Allocate<RecordingDevice>(static () => null!)).Errno);
+        RecordingDevice device = f.Host.Allocate(static () => new RecordingDevice());
+        Assert.Equal(0, device.Index);
+        device.Forget();
+        Assert.Equal(Errno.EINVAL, Assert.Throws<VfioException>(() => f.Host.Allocate(() => device)).Errno);
+        Assert.Empty(device.Calls);
+        Assert.Equal(0, device.Index);
+        Assert.Equal(1, f.Host.Allocate(static () => new RecordingDevice()).Index);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Case005_the_four_iommufd_operations_are_there_in_every_device(bool physical)
+    {
+        await using CoreFixture f = new();
+        PlainDevice device = f.Host.Allocate(static () => new PlainDevice());
+        _ = physical
+            ? f.Host.RegisterGroupDevice(device, new DeviceParent("d0") { IommuGroup = f.Host.CreateIommuGroup() })
+            : f.Host.RegisterEmulatedIommuDevice(device, "d0");
+        using IommufdContext context = new();
+        Assert.Equal(Errno.None, context.AllocateIoas(out Ioas? ioas));
+        VfioDeviceFile file = f.Open();
+        Assert.Equal(Errno.None, file.Bind(context, out uint id));
+        Assert.NotEqual(0u, id);
+        uint target = ioas!.Id;
+        Assert.Equal(Errno.None, file.Attach(ref target));
+        Assert.True(device.Dma.IsAttached);
+        Assert.Equal(Errno.None, file.Detach());
+        Assert.False(device.Dma.IsAttached);
+        file.Dispose();
+        Assert.Equal(1, context.ObjectCount);
     }
 
     [Fact]

@@ -33,7 +33,8 @@ public sealed class FeatureTests
     public async Task Case105_106_probing_migration(uint operation, Errno expected)
     {
         await using CoreFixture f = new();
-        Assert.Equal(expected, Run(Open(f, new TestMigration()), 1 | operation, 8).Error);
+        Assert.Equal(expected, Run(Open(f, new TestMigration()), 1 | operation, 8, out byte[] data).Error);
+        Assert.All(data, static value => Assert.Equal(0, value));
     }
 
     [Fact]
@@ -41,12 +42,15 @@ public sealed class FeatureTests
     {
         await using CoreFixture f = new();
         VfioDeviceFile file = Open(f, null);
-        foreach (uint index in new uint[] { 1, 2, 9 })
+        foreach (uint operation in new[] { Get, Set, Probe, Probe | Get, Probe | Set, 0u })
         {
-            Assert.Equal(Errno.ENOTTY, Run(file, index | Get, 8).Error);
-        }
+            foreach (uint index in new uint[] { 1, 2, 9 })
+            {
+                Assert.Equal(Errno.ENOTTY, Run(file, index | operation, 8).Error);
+            }
 
-        Assert.Equal(Errno.EINVAL, Run(file, 12 | Set, 0).Error);
+            Assert.Equal(Errno.EINVAL, Run(file, 12 | operation, 0).Error);
+        }
     }
 
     [Fact]
@@ -54,9 +58,23 @@ public sealed class FeatureTests
     {
         await using CoreFixture f = new();
         VfioDeviceFile file = Open(f, new TestMigration(3));
-        Assert.Equal(Errno.EINVAL, Run(file, 1 | Get, 7).Error);
-        Assert.Equal(Errno.None, Run(file, 1 | Get, 8, out byte[] data).Error);
+        Assert.Equal(Errno.EINVAL, Run(file, 1 | Get, 8, argsz: 15).Error);
+        Assert.Equal(Errno.None, Run(file, 1 | Get, 8, out byte[] data, argsz: 16).Error);
         Assert.Equal(3ul, BinaryPrimitives.ReadUInt64LittleEndian(data));
+    }
+
+    [Fact]
+    public async Task Case109_unknown_feature_of_a_device_without_the_op()
+    {
+        await using CoreFixture f = new();
+        _ = f.Host.RegisterEmulatedIommuDevice(f.Host.Allocate(static () => new PlainDevice()), "plain");
+        VfioDeviceFile file = f.OpenBound("plain");
+        foreach (uint operation in new[] { Get, Set, Probe, Probe | Get, 0u })
+        {
+            Assert.Equal(Errno.ENOTTY, Run(file, 77 | operation, 8).Error);
+        }
+
+        Assert.Equal(Errno.ENOTTY, Run(file, VfioUapi.VFIO_DEVICE_FEATURE_PCI_VF_TOKEN | Set, 16).Error);
     }
 
     [Fact]
@@ -120,6 +138,27 @@ public sealed class FeatureTests
     }
 
     [Fact]
+    public void Case122_ranges_are_combined_across_the_smallest_gaps()
+    {
+        IovaRange[] ranges = [Range(0, 0xF), Range(0x20, 0x2F), Range(0x100, 0x1FF)];
+        Assert.Equal(ranges, DirtyLogRanges.Combine(ranges, 3));
+        Assert.Equal([Range(0, 0x2F), Range(0x100, 0x1FF)], DirtyLogRanges.Combine(ranges, 2));
+        Assert.Equal([Range(0, 0x1FF)], DirtyLogRanges.Combine(ranges, 1));
+
+        // Of equal gaps the lower one is closed.
+        ranges = [Range(0, 0xF), Range(0x20, 0x2F), Range(0x40, 0x4F)];
+        Assert.Equal([Range(0, 0x2F), Range(0x40, 0x4F)], DirtyLogRanges.Combine(ranges, 2));
+        Assert.Empty(DirtyLogRanges.Combine([], 1));
+        Assert.Throws<ArgumentOutOfRangeException>(static () => DirtyLogRanges.Combine([], 0));
+
+        static IovaRange Range(ulong start, ulong last)
+        {
+            Assert.True(IovaRange.TryCreateInclusive(start, last, out IovaRange range));
+            return range;
+        }
+    }
+
+    [Fact]
     public async Task Case118_unwritable_reply_stops_the_log()
     {
         await using CoreFixture f = new();
@@ -133,10 +172,15 @@ public sealed class FeatureTests
     [InlineData(0x800ul, Errno.EINVAL)]
     [InlineData(0x3000ul, Errno.EINVAL)]
     [InlineData(0x1000ul, Errno.None)]
+    [InlineData(0x2000ul, Errno.None)]
+    [InlineData(0x20_0000ul, Errno.None)]
     public async Task Case119_report_page_sizes(ulong pageSize, Errno expected)
     {
         await using CoreFixture f = new();
-        Assert.Equal(expected, Report(Open(f, null, new TestLog()), pageSize, 0, out _).Error);
+        TestLog log = new();
+        Assert.Equal(expected, Report(Open(f, null, log), pageSize, 0, out byte bitmap).Error);
+        Assert.Equal(expected == Errno.None ? 1 : 0, log.Reports);
+        Assert.Equal(expected == Errno.None ? 1 : 0, bitmap);
     }
 
     [Fact]
@@ -152,6 +196,24 @@ public sealed class FeatureTests
     {
         await using CoreFixture f = new();
         Assert.Equal(Errno.EINVAL, Run(Open(f, null, new TestLog()), LogStart | Probe | Get, 24).Error);
+    }
+
+    [Fact]
+    public async Task Dirty_log_is_the_devices_to_judge_and_sorts_what_the_user_gave()
+    {
+        await using CoreFixture f = new();
+        TestLog log = new();
+        VfioDeviceFile file = Open(f, null, log);
+        Assert.Equal(Errno.None, Start(file, 0x1000, [(0x8000, 0x1000), (0, 0x2000)], out _).Error);
+        Assert.Equal([0ul, 0x8000ul], log.Started.Select(static range => range.Start));
+        Assert.Equal([0x1FFFul, 0x8FFFul], log.Started.Select(static range => range.Last));
+        Assert.Equal(Errno.None, Start(file, 0x1000, [(0, 0x1000)], out _).Error);
+        Assert.Equal(Errno.None, Run(file, VfioUapi.VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP | Set, 0).Error);
+        Assert.Equal(Errno.None, Run(file, VfioUapi.VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP | Set, 0).Error);
+        Assert.Equal(2, log.Stops);
+        Assert.Equal(Errno.EINVAL, Run(file, VfioUapi.VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP | Get, 0).Error);
+        Assert.Equal(Errno.EFAULT, Start(file, 0x1000, [(0, 0x1000)], out _, list: 0xdead_0000).Error);
+        Assert.Equal(Errno.EOVERFLOW, Report(file, 0x1000, 0, out _, iova: 0xFFFF_FFFF_FFFF_F000).Error);
     }
 
     [Fact]
@@ -225,7 +287,7 @@ public sealed class FeatureTests
         return result;
     }
 
-    private static IoResult Start(VfioDeviceFile file, ulong pageSize, (ulong Iova, ulong Length)[] ranges, out TestUserMemory memory, int writable = int.MaxValue)
+    private static IoResult Start(VfioDeviceFile file, ulong pageSize, (ulong Iova, ulong Length)[] ranges, out TestUserMemory memory, int writable = int.MaxValue, ulong list = TestUserMemory.Base + 64)
     {
         memory = new TestUserMemory(64 + (16 * ranges.Length), writable);
         Span<byte> bytes = memory.Bytes;
@@ -233,7 +295,7 @@ public sealed class FeatureTests
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[4..], LogStart | Set);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes[8..], pageSize);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[16..], (uint)ranges.Length);
-        BinaryPrimitives.WriteUInt64LittleEndian(bytes[24..], TestUserMemory.Base + 64);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[24..], list);
         for (int i = 0; i < ranges.Length; i++)
         {
             BinaryPrimitives.WriteUInt64LittleEndian(bytes[(64 + (16 * i))..], ranges[i].Iova);
@@ -243,12 +305,13 @@ public sealed class FeatureTests
         return file.Ioctl(VfioUapi.VFIO_DEVICE_FEATURE, new UserArgument(memory, TestUserMemory.Base));
     }
 
-    private static IoResult Report(VfioDeviceFile file, ulong pageSize, byte preset, out byte bitmap)
+    private static IoResult Report(VfioDeviceFile file, ulong pageSize, byte preset, out byte bitmap, ulong iova = 0)
     {
         TestUserMemory memory = new(128);
         Span<byte> bytes = memory.Bytes;
         BinaryPrimitives.WriteUInt32LittleEndian(bytes, 40);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[4..], LogReport | Get);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[8..], iova);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes[16..], 8 * 0x1000);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes[24..], pageSize);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes[32..], TestUserMemory.Base + 64);
@@ -284,7 +347,7 @@ public sealed class FeatureTests
 
     private sealed class EmptyFile : MigrationDataFile
     {
-        public override IoResult Read(Span<byte> buffer) => IoResult.Success();
+        protected override IoResult OnRead(Span<byte> buffer) => IoResult.Success();
     }
 
     private sealed class TestLog : IVfioDirtyLog
@@ -292,6 +355,8 @@ public sealed class FeatureTests
         public List<IovaRange> Started { get; } = [];
 
         public int Stops { get; private set; }
+
+        public int Reports { get; private set; }
 
         public ulong Choose { get; init; }
 
@@ -310,6 +375,7 @@ public sealed class FeatureTests
 
         public Errno ReadAndClear(IovaRange range, DirtyBitmap bitmap)
         {
+            Reports++;
             Assert.True(IovaRange.TryCreate(range.Start, 1, out IovaRange first));
             bitmap.Set(first);
             return Errno.None;

@@ -13,7 +13,7 @@ public sealed class MigrationStateMachineTests
     [InlineData(3ul, "SPCMP--", "PRPPP--", "SSCSS--", "SSSMS--", "SRSSP--", "-------", "-------")]
     [InlineData(5ul, "SRCM-R-", "SRSS-Q-", "SSCS---", "SSSM-S-", "-------", "RRCR-Q-", "-------")]
     [InlineData(7ul, "SPCMPPP", "PRPPPQP", "SSCSS--", "SSSMSSS", "SRSSPRT", "RRTRRQT", "PPCPPQT")]
-    public void Next_every_pair_is_as_tabulated(ulong flags, params string[] rows)
+    public void Case164_every_pair_is_as_tabulated(ulong flags, params string[] rows)
     {
         const string Order = "SRCMPQT";
         for (int row = 0; row < Order.Length; row++)
@@ -55,6 +55,80 @@ public sealed class MigrationStateMachineTests
                 bool possible = MigrationStateMachine.Next(from, to, (MigrationFlags)flags, out _) == Errno.None;
                 Assert.Equal(possible || from == to, at == to);
             }
+        }
+    }
+
+    /// <summary>
+    /// The table again, from the rules behind it: a shortest way over the arcs that a device must have, never through a saving state or
+    /// RESUMING, and none into a saving session from its end.
+    /// </summary>
+    [Theory]
+    [InlineData(1ul)]
+    [InlineData(3ul)]
+    [InlineData(5ul)]
+    [InlineData(7ul)]
+    public void Next_walks_only_arcs_that_a_device_has(ulong flags)
+    {
+        string arcs = flags switch
+        {
+            1 => "SM MS SC CS RS SR",
+            3 => "SM MS SC CS RP PR PS SP",
+            5 => "SM MS SC CS RS SR RQ QR QC",
+            _ => "SM MS SC CS RP PR PS SP RQ QR QT TQ PT TP TC",
+        };
+        for (MigrationState from = MigrationState.Stop; from <= MigrationState.PreCopyP2P; from++)
+        {
+            for (MigrationState to = MigrationState.Stop; to <= MigrationState.PreCopyP2P; to++)
+            {
+                if (from == to || MigrationStateMachine.Next(from, to, (MigrationFlags)flags, out MigrationState next) != Errno.None)
+                {
+                    continue;
+                }
+
+                Assert.Contains($"{States[(int)from]}{States[(int)next]}", arcs, StringComparison.Ordinal);
+                Assert.False(next != to && next is (MigrationState.StopCopy or MigrationState.Resuming), $"{from} to {to} goes through {next}");
+            }
+        }
+    }
+
+    [Fact]
+    public void Case165_states_that_the_device_does_not_have()
+    {
+        Assert.Equal(Errno.EINVAL, MigrationStateMachine.Next(MigrationState.Running, MigrationState.PreCopy, (MigrationFlags)3, out _));
+        Assert.Equal(Errno.EINVAL, MigrationStateMachine.Next(MigrationState.Running, (MigrationState)8, (MigrationFlags)3, out _));
+        Assert.Equal(Errno.EINVAL, MigrationStateMachine.Next(MigrationState.Running, MigrationState.Error, (MigrationFlags)3, out _));
+    }
+
+    [Theory]
+    [InlineData(1ul)]
+    [InlineData(3ul)]
+    [InlineData(5ul)]
+    [InlineData(7ul)]
+    public void Case166_nothing_leads_out_of_error(ulong flags)
+    {
+        for (MigrationState to = MigrationState.Error; to <= MigrationState.PreCopyP2P; to++)
+        {
+            Assert.Equal(Errno.EINVAL, MigrationStateMachine.Next(MigrationState.Error, to, (MigrationFlags)flags, out _));
+        }
+    }
+
+    [Fact]
+    public void Case167_longest_ways()
+    {
+        Assert.Equal([MigrationState.Running, MigrationState.RunningP2P, MigrationState.Stop, MigrationState.Resuming], Walk(MigrationState.PreCopy, MigrationState.Resuming));
+        Assert.Equal([MigrationState.Stop, MigrationState.RunningP2P, MigrationState.Running, MigrationState.PreCopy], Walk(MigrationState.Resuming, MigrationState.PreCopy));
+        Assert.Equal([MigrationState.Running, MigrationState.RunningP2P, MigrationState.Stop], Walk(MigrationState.PreCopy, MigrationState.Stop));
+
+        static List<MigrationState> Walk(MigrationState from, MigrationState to)
+        {
+            List<MigrationState> states = [];
+            while (from != to)
+            {
+                Assert.Equal(Errno.None, MigrationStateMachine.Next(from, to, (MigrationFlags)7, out from));
+                states.Add(from);
+            }
+
+            return states;
         }
     }
 

@@ -39,6 +39,8 @@ internal sealed class RecordingDevice : VfioDevice
 
     public bool Pins { get; init; }
 
+    public bool Resets { get; init; }
+
     public Action<CapabilityChain>? AddCapabilities { get; set; }
 
     public Errno RegionResult { get; set; }
@@ -151,7 +153,7 @@ internal sealed class RecordingDevice : VfioDevice
     protected internal override IoResult Ioctl(uint command, UserArgument argument)
     {
         Record($"ioctl {command:x}");
-        return Errno.ENOTTY;
+        return Resets && command == VfioUapi.VFIO_DEVICE_RESET ? IoResult.Success() : Errno.ENOTTY;
     }
 
     protected internal override Errno GetRegionInfo(ref RegionInfo info, CapabilityChain capabilities)

@@ -105,6 +105,24 @@ public sealed class UnregisterTests
     }
 
     [Fact]
+    public async Task Case023_device_without_a_request_op_is_waited_for_in_silence()
+    {
+        await using CoreFixture f = new();
+        VfioRegistration registration = f.Host.RegisterEmulatedIommuDevice(f.Host.Allocate(static () => new PlainDevice()), "d0");
+        VfioDeviceFile file = f.OpenBound();
+        Task unregistered = registration.UnregisterAsync(Token);
+        for (int i = 0; i < 6; i++)
+        {
+            f.Clock.Advance(TimeSpan.FromSeconds(10));
+            await Task.Delay(3, Token);
+            Assert.False(unregistered.IsCompleted);
+        }
+
+        file.Dispose();
+        await unregistered.WaitAsync(TimeSpan.FromSeconds(10), Token);
+    }
+
+    [Fact]
     public async Task Case024_025_unbound_file_blocks_and_may_still_bind()
     {
         await using CoreFixture f = new();

@@ -18,6 +18,10 @@ public abstract class FileTable
     /// <returns>The new number, or <see cref="Errno.EMFILE"/>.</returns>
     public abstract IoResult Install(object file);
 
+    /// <summary>Takes back what <see cref="Install"/> put in, because the command failed after all. The file belongs to the caller again.</summary>
+    /// <param name="number">The number that Install answered.</param>
+    public abstract void Remove(int number);
+
     /// <summary>Whether the table has room, for commands that check this before they act. <see cref="Install"/> may fail all the same.</summary>
     public virtual bool HasRoom => true;
 }

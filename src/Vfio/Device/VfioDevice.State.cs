@@ -130,10 +130,16 @@ public abstract partial class VfioDevice
         }
     }
 
-    internal void Attach(VfioHost host, int index)
+    /// <summary>Gives the device to a host, once.</summary>
+    internal bool TryAttach(VfioHost host, int index)
     {
-        _host = host;
+        if (Interlocked.CompareExchange(ref _host, host, null) is not null)
+        {
+            return false;
+        }
+
         Index = index;
+        return true;
     }
 
     /// <summary>Leaves the set and gives the index back: the part of the release that precedes <see cref="OnRelease"/>.</summary>

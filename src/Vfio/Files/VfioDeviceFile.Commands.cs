@@ -358,5 +358,9 @@ public sealed partial class VfioDeviceFile
         }
 
         public override IoResult Install(object file) => Errno.EMFILE;
+
+        public override void Remove(int number)
+        {
+        }
     }
 }

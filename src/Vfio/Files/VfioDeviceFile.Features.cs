@@ -43,7 +43,9 @@ public sealed partial class VfioDeviceFile
     public Errno SetMigrationState(MigrationState target, out MigrationDataFile? file)
     {
         file = null;
-        return !_granted ? Errno.EINVAL : _device.Migration?.SetState(target, out file) ?? Errno.ENOTTY;
+        Errno error = !_granted ? Errno.EINVAL : _device.Migration?.SetState(target, out file) ?? Errno.ENOTTY;
+        file?.BelongTo(_device);
+        return error;
     }
 
     /// <summary>Estimates the size of a stop-copy.</summary>
@@ -219,7 +221,7 @@ public sealed partial class VfioDeviceFile
             return error;
         }
 
-        error = migration.SetState((MigrationState)value.device_state, out MigrationDataFile? file);
+        error = SetMigrationState((MigrationState)value.device_state, out MigrationDataFile? file);
         value.data_fd = -1;
         if (error != Errno.None)
         {
@@ -229,16 +231,25 @@ public sealed partial class VfioDeviceFile
 
         if (file is not null)
         {
+            // Failures from here on leave the state changed and the session without a reader, as in the kernel (spec vfio-core Q12).
             IoResult number = data.Files?.Install(file) ?? Errno.EMFILE;
             if (number.IsError)
             {
+                file.Dispose();
                 return number;
             }
 
             value.data_fd = (int)number.Value;
         }
 
-        return data.Write(0, in value);
+        error = data.Write(0, in value);
+        if (error != Errno.None && file is not null)
+        {
+            data.Files!.Remove(value.data_fd);
+            file.Dispose();
+        }
+
+        return error;
     }
 
     private IoResult DataSizeFeature(uint flags, UserArgument data, ulong size)

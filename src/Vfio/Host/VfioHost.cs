@@ -77,7 +77,10 @@ public sealed partial class VfioHost : IAsyncDisposable
     /// <typeparam name="T">The device class.</typeparam>
     /// <param name="create">Makes the object.</param>
     /// <returns>The device, with one reference that the caller gives back by <see cref="VfioDevice.Put"/>.</returns>
-    /// <exception cref="VfioException">ENOSPC when all indices are taken, or what the device's initialization reported.</exception>
+    /// <exception cref="VfioException">
+    /// ENOSPC when all indices are taken; EINVAL when <paramref name="create"/> made nothing, or a device that is allocated already; or what
+    /// the device's initialization reported.
+    /// </exception>
     /// <remarks><c>vfio_alloc_device</c>; spec vfio-core §1.2. When initialization fails, the index is free again and <c>OnRelease</c> does not run.</remarks>
     public T Allocate<T>(Func<T> create)
         where T : VfioDevice
@@ -94,7 +97,15 @@ public sealed partial class VfioHost : IAsyncDisposable
             throw;
         }
 
-        device.Attach(this, index);
+        if (device is null || !device.TryAttach(this, index))
+        {
+            FreeIndex(index);
+            throw new VfioException(
+                Errno.EINVAL,
+                $"allocate a {typeof(T).Name}",
+                device is null ? "The factory returned null: return a new device." : "The factory returned a device that is allocated already: return a new one.");
+        }
+
         Errno error = device.OnInitialize();
         if (error != Errno.None)
         {

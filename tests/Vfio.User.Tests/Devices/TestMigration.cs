@@ -47,7 +47,7 @@ public sealed class TestMigration : SteppedMigration
     {
         private int _at;
 
-        public override IoResult Read(Span<byte> buffer)
+        protected override IoResult OnRead(Span<byte> buffer)
         {
             // In small pieces, as a device may: the server puts them together.
             int count = Math.Min(Math.Min(buffer.Length, 100), owner.State.Length - _at);
@@ -56,7 +56,7 @@ public sealed class TestMigration : SteppedMigration
             return IoResult.Success(count);
         }
 
-        public override IoResult Write(ReadOnlySpan<byte> buffer)
+        protected override IoResult OnWrite(ReadOnlySpan<byte> buffer)
         {
             int count = Math.Min(buffer.Length, 100);
             owner.Received.AddRange(buffer[..count]);
