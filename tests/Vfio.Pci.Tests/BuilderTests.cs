@@ -6,7 +6,7 @@ public sealed class BuilderTests
     {
         var builder = new PciDeviceBuilder();
         configure(builder);
-        return Assert.Throws<PciConfigurationException>(builder.Build).Mistakes;
+        return Assert.Throws<PciConfigurationException>(() => builder.Build()).Mistakes;
     }
 
     private static PciDeviceBuilder Start(PciDeviceBuilder pci) => pci.Id(1, 2).Class(0xFF, 0);

@@ -17,7 +17,15 @@ internal sealed class TestDevice(Action<PciDeviceBuilder> configure) : VfioPciDe
 
     public int Closed { get; private set; }
 
+    public int Suspends { get; private set; }
+
+    public int Resumes { get; private set; }
+
+    public Errno ResumeResult { get; set; }
+
     public Action<ResetKind>? ResetAction { get; set; }
+
+    public void Wake() => WakeUp();
 
     protected override void Configure(PciDeviceBuilder pci)
     {
@@ -32,6 +40,14 @@ internal sealed class TestDevice(Action<PciDeviceBuilder> configure) : VfioPciDe
     }
 
     protected override void OnCommandChanged(PciCommand command) => Commands.Add(command);
+
+    protected override void OnSuspended() => Suspends++;
+
+    protected override Errno OnResumed()
+    {
+        Resumes += ResumeResult == Errno.None ? 1 : 0;
+        return ResumeResult;
+    }
 
     protected override void OnPowerStateChanged(int state) => PowerStates.Add(state);
 

@@ -23,4 +23,15 @@ internal sealed class PciConfiguration
     public required bool CanReset { get; init; }
 
     public required PciDoorbell[] Doorbells { get; init; }
+
+    /// <summary>Where the device stands; null when it stands alone.</summary>
+    public required PciFunction? Place { get; init; }
+
+    /// <summary>Of a physical function, what its users and those of its virtual functions share.</summary>
+    public required VirtualFunctionToken? Token { get; init; }
+
+    public required bool IsVirtualFunction { get; init; }
+
+    /// <summary>Of a virtual function, the physical one if VFIO has it.</summary>
+    public required VfioPciDevice? PhysicalFunction { get; init; }
 }

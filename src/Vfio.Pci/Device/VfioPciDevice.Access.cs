@@ -18,21 +18,19 @@ public abstract partial class VfioPciDevice
             return IoResult.Success();
         }
 
-        if (region < 6)
+        if (!_lowPower.IsEngaged)
         {
-            return ReadBar((int)region, offset, buffer);
+            return ReadRegion(region, offset, buffer);
         }
 
-        switch ((PciRegion)region)
+        if (!TryBeginAccess())
         {
-            case PciRegion.Config:
-                Errno error = _config.Read(offset, buffer);
-                return error == Errno.None ? IoResult.Success(buffer.Length) : error;
-            case PciRegion.Rom:
-                return ReadRom(offset, buffer);
-            default:
-                return Errno.EINVAL;
+            return Errno.EIO;
         }
+
+        IoResult result = ReadRegion(region, offset, buffer);
+        EndAccess();
+        return result;
     }
 
     /// <inheritdoc/>
@@ -45,9 +43,19 @@ public abstract partial class VfioPciDevice
             return IoResult.Success();
         }
 
-        return region < 6 ? WriteBar((int)region, offset, buffer)
-            : region == (uint)PciRegion.Config ? WriteConfig(offset, buffer)
-            : Errno.EINVAL;
+        if (!_lowPower.IsEngaged)
+        {
+            return WriteRegion(region, offset, buffer);
+        }
+
+        if (!TryBeginAccess())
+        {
+            return Errno.EIO;
+        }
+
+        IoResult result = WriteRegion(region, offset, buffer);
+        EndAccess();
+        return result;
     }
 
     /// <summary>The widest naturally aligned piece at an offset.</summary>
@@ -91,6 +99,30 @@ public abstract partial class VfioPciDevice
 
     /// <summary>Whether an access of this length is one that a processor can make; only those are held to the register's width.</summary>
     private static bool IsSingle(ulong offset, int length) => length <= 8 && int.IsPow2(length) && (offset & (ulong)(length - 1)) == 0;
+
+    private IoResult ReadRegion(uint region, ulong offset, Span<byte> buffer)
+    {
+        if (region < 6)
+        {
+            return ReadBar((int)region, offset, buffer);
+        }
+
+        switch ((PciRegion)region)
+        {
+            case PciRegion.Config:
+                Errno error = _config.Read(offset, buffer);
+                return error == Errno.None ? IoResult.Success(buffer.Length) : error;
+            case PciRegion.Rom:
+                return ReadRom(offset, buffer);
+            default:
+                return Errno.EINVAL;
+        }
+    }
+
+    private IoResult WriteRegion(uint region, ulong offset, ReadOnlySpan<byte> buffer)
+        => region < 6 ? WriteBar((int)region, offset, buffer)
+            : region == (uint)PciRegion.Config ? WriteConfig(offset, buffer)
+            : Errno.EINVAL;
 
     private IoResult ReadBar(int index, ulong offset, Span<byte> buffer)
     {
@@ -291,6 +323,7 @@ public abstract partial class VfioPciDevice
 
         if ((events & ConfigEvents.Command) != 0)
         {
+            UpdateDmaBufs();
             OnCommandChanged((PciCommand)_config.GetWord(PciRegister.Command));
         }
 
@@ -324,6 +357,7 @@ public abstract partial class VfioPciDevice
         if (state != _powerState)
         {
             Volatile.Write(ref _powerState, state);
+            UpdateDmaBufs();
             OnPowerStateChanged(state);
         }
     }

@@ -59,7 +59,56 @@ public abstract partial class VfioPciDevice
     }
 
     /// <inheritdoc/>
-    protected sealed override IoResult Ioctl(uint command, UserArgument argument) => command switch
+    protected sealed override IoResult Ioctl(uint command, UserArgument argument)
+    {
+        if (!_lowPower.IsEngaged)
+        {
+            return Execute(command, argument);
+        }
+
+        if (!TryBeginAccess())
+        {
+            return Errno.EIO;
+        }
+
+        IoResult result = Execute(command, argument);
+        EndAccess();
+        return result;
+    }
+
+    /// <summary>
+    /// The features of vfio-pci: VF token, low power, export of memory. A device with features of its own overrides this and passes the
+    /// others on.
+    /// </summary>
+    /// <inheritdoc/>
+    protected override IoResult DeviceFeature(uint flags, UserArgument data, ulong size)
+    {
+        if (!_lowPower.IsEngaged)
+        {
+            return ExecuteFeature(flags, data, size);
+        }
+
+        if (!TryBeginAccess())
+        {
+            return Errno.EIO;
+        }
+
+        IoResult result = ExecuteFeature(flags, data, size);
+        EndAccess();
+        return result;
+    }
+
+    private IoResult ExecuteFeature(uint flags, UserArgument data, ulong size) => (flags & VfioUapi.VFIO_DEVICE_FEATURE_MASK) switch
+    {
+        VfioUapi.VFIO_DEVICE_FEATURE_PCI_VF_TOKEN => TokenFeature(flags, data, size),
+        VfioUapi.VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY => LowPowerEntryFeature(flags, data, size, withWakeup: false),
+        VfioUapi.VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP => LowPowerEntryFeature(flags, data, size, withWakeup: true),
+        VfioUapi.VFIO_DEVICE_FEATURE_LOW_POWER_EXIT => LowPowerExitFeature(flags, size),
+        VfioUapi.VFIO_DEVICE_FEATURE_DMA_BUF => DmaBufFeature(flags, data, size),
+        _ => Errno.ENOTTY,
+    };
+
+    private IoResult Execute(uint command, UserArgument argument) => command switch
     {
         VfioUapi.VFIO_DEVICE_GET_INFO => GetInfo(argument),
         VfioUapi.VFIO_DEVICE_GET_IRQ_INFO => GetIrqInfo(argument),
@@ -159,18 +208,5 @@ public abstract partial class VfioPciDevice
         LogReset(Name, ResetKind.DeviceReset);
         Reset(ResetKind.DeviceReset);
         return IoResult.Success();
-    }
-
-    /// <summary>The device stands on no bus that could be reset as a whole.</summary>
-    private static IoResult GetHotResetInfo(UserArgument argument)
-    {
-        Errno error = argument.Read(0, out vfio_pci_hot_reset_info info);
-        return error != Errno.None ? error : info.argsz < 12 ? Errno.EINVAL : Errno.ENODEV;
-    }
-
-    private static IoResult HotReset(UserArgument argument)
-    {
-        Errno error = argument.Read(0, out vfio_pci_hot_reset request);
-        return error != Errno.None ? error : request.argsz < 12 || request.flags != 0 ? Errno.EINVAL : Errno.ENODEV;
     }
 }

@@ -51,6 +51,8 @@ public abstract partial class VfioPciDevice : VfioDevice
 
     internal TimeProvider Clock => Host.TimeProvider;
 
+    internal bool IsPhysicalFunction => Configuration.Token is not null;
+
     private PciConfiguration Configuration => _configuration
         ?? throw new InvalidOperationException($"{GetType().Name} is not allocated yet: construct it inside VfioHost.Allocate.");
 
@@ -126,7 +128,7 @@ public abstract partial class VfioPciDevice : VfioDevice
         _limiter = new LogLimiter(Clock);
         var builder = new PciDeviceBuilder();
         Configure(builder);
-        _configuration = builder.Build();
+        _configuration = builder.Build(this);
         _bars = _configuration.Bars;
         _config = _configuration.Config;
         try
@@ -137,6 +139,13 @@ public abstract partial class VfioPciDevice : VfioDevice
         {
             OnRelease();
             throw;
+        }
+
+        Errno error = TakePlace();
+        if (error != Errno.None)
+        {
+            OnRelease();
+            return error;
         }
 
         Reset(ResetKind.PowerOn);
@@ -152,6 +161,11 @@ public abstract partial class VfioPciDevice : VfioDevice
         }
 
         _released = true;
+        if (_configuration?.Place is { } place)
+        {
+            place.Bus.Remove(place);
+        }
+
         StopDoorbells();
         DeviceWork[] works;
         lock (StateLock)
@@ -184,19 +198,30 @@ public abstract partial class VfioPciDevice : VfioDevice
     /// <inheritdoc/>
     protected sealed override Errno OnOpen()
     {
+        Errno error;
         lock (StateLock)
         {
-            return OnOpened();
+            error = OnOpened();
         }
+
+        if (error == Errno.None)
+        {
+            Configuration.PhysicalFunction?.VirtualFunctions!.AddUser(1);
+        }
+
+        return error;
     }
 
     /// <inheritdoc/>
     protected sealed override void OnClose()
     {
+        Configuration.PhysicalFunction?.VirtualFunctions!.AddUser(-1);
         ClearIoEventFds();
         DeviceWork[] works;
         lock (StateLock)
         {
+            OrphanDmaBufs();
+            ExitLowPower();
             Reset(ResetKind.LostClient);
             works = [.. _works];
         }
@@ -254,32 +279,58 @@ public abstract partial class VfioPciDevice : VfioDevice
                 work.Cancel();
             }
 
-            PciConfiguration configuration = Configuration;
-            if (kind is ResetKind.PowerOn or ResetKind.LostClient)
+            _resetting = true;
+            UpdateDmaBufs();
+            try
             {
-                configuration.Config.PowerOn();
-                configuration.Interrupts.Shutdown();
+                ResetState(kind);
             }
-            else
+            finally
             {
-                ResetConfig(configuration);
-                configuration.Interrupts.Reset();
+                _resetting = false;
+                UpdateDmaBufs();
             }
+        }
+    }
 
-            _powerState = 0;
-            foreach (PciBar? bar in _bars)
+    private void ResetState(ResetKind kind)
+    {
+        PciConfiguration configuration = Configuration;
+        if (kind is ResetKind.PowerOn or ResetKind.LostClient)
+        {
+            configuration.Config.PowerOn();
+            configuration.Interrupts.Shutdown();
+        }
+        else
+        {
+            ResetConfig(configuration);
+            configuration.Interrupts.Reset();
+        }
+
+        _powerState = 0;
+        foreach (PciBar? bar in _bars)
+        {
+            foreach (BarArea area in bar?.Areas ?? [])
             {
-                foreach (BarArea area in bar?.Areas ?? [])
+                if (!area.IsOverlay)
                 {
-                    if (!area.IsOverlay)
-                    {
-                        area.Block?.Reset(kind);
-                    }
+                    area.Block?.Reset(kind);
                 }
             }
-
-            OnReset(kind);
         }
+
+        OnReset(kind);
+    }
+
+    /// <summary>Stands on the declared bus, whose functions are one device set.</summary>
+    private Errno TakePlace()
+    {
+        if (_configuration!.Place is not { } place)
+        {
+            return Errno.None;
+        }
+
+        return place.Bus.TryAdd(place) ? AssignSet(place.Bus) : Errno.EEXIST;
     }
 
     internal void ReportWorkFailure(string work, Exception exception) => LogWorkFailed(Name, work, exception);

@@ -6,7 +6,6 @@ namespace Vfio.Pci;
 /// <content>SET_IRQS (spec vfio-core §5.10; <c>vfio_set_irqs_validate_and_prepare</c>, <c>vfio_pci_set_irqs_ioctl</c>).</content>
 public sealed partial class PciInterrupts
 {
-    private const int HeaderSize = 20;
     private const int NoEventFd = -1;
 
     /// <summary>Edge-triggered: a ring is noticed without reading the counter, which a peer could make us wait for (ADR 0102).</summary>
@@ -22,40 +21,23 @@ public sealed partial class PciInterrupts
     /// <returns>0; the number of vectors that could be had, when fewer than asked; or an errno.</returns>
     internal IoResult SetIrqs(UserArgument argument, EventLoop loop)
     {
-        Errno error = argument.Read(0, out vfio_irq_set request);
+        Span<uint> counts = stackalloc uint[(int)PciLayout.InterruptCount];
+        for (int i = 0; i < counts.Length; i++)
+        {
+            counts[i] = Count((PciInterrupt)i);
+        }
+
+        Errno error = IrqSetRequest.TryRead(argument, counts, out IrqSetRequest request);
         if (error != Errno.None)
         {
             return error;
         }
 
-        var flags = (IrqSetFlags)request.flags;
-        IrqSetFlags data = flags & IrqSetFlags.DataMask;
-        if (request.argsz < HeaderSize
-            || request.index >= PciLayout.InterruptCount
-            || request.count >= uint.MaxValue - request.start
-            || (flags & ~(IrqSetFlags.DataMask | IrqSetFlags.ActionMaskAll)) != 0)
-        {
-            return Errno.EINVAL;
-        }
-
-        uint available = Count((PciInterrupt)request.index);
-        if (request.start >= available || request.start + request.count > available)
-        {
-            return Errno.EINVAL;
-        }
-
-        int size = data switch { IrqSetFlags.DataNone => 0, IrqSetFlags.DataBool => 1, IrqSetFlags.DataEventFd => 4, _ => NoEventFd };
-        if (size < 0 || request.argsz - HeaderSize < (ulong)request.count * (ulong)size)
-        {
-            return Errno.EINVAL;
-        }
-
         // At most 2048 vectors: the count was checked against the device's.
-        int start = (int)request.start;
-        int count = (int)request.count;
-        Span<int> values = stackalloc int[count];
-        values.Fill(1);
-        error = ReadData(argument, size, values);
+        int start = (int)request.Start;
+        IrqSetFlags data = request.Data;
+        Span<int> values = stackalloc int[(int)request.Count];
+        error = request.ReadData(argument, values);
         if (error != Errno.None)
         {
             return error;
@@ -63,7 +45,7 @@ public sealed partial class PciInterrupts
 
         lock (_lock)
         {
-            return ((PciInterrupt)request.index, flags & IrqSetFlags.ActionMaskAll) switch
+            return ((PciInterrupt)request.Index, request.Action) switch
             {
                 (PciInterrupt.Intx, IrqSetFlags.ActionTrigger) => TriggerIntx(data, values, argument.Files),
                 (PciInterrupt.Intx, IrqSetFlags.ActionMask) => MaskIntx(data, values),
@@ -75,31 +57,6 @@ public sealed partial class PciInterrupts
                 _ => Errno.ENOTTY,
             };
         }
-    }
-
-    private static Errno ReadData(UserArgument argument, int size, Span<int> values)
-    {
-        for (int i = 0; size != 0 && i < values.Length; i++)
-        {
-            ulong at = HeaderSize + ((ulong)i * (ulong)size);
-            Errno error;
-            if (size == 1)
-            {
-                error = argument.Read(at, out byte flag);
-                values[i] = flag;
-            }
-            else
-            {
-                error = argument.Read(at, out values[i]);
-            }
-
-            if (error != Errno.None)
-            {
-                return error;
-            }
-        }
-
-        return Errno.None;
     }
 
     /// <summary>Gets an eventfd of our own from a number of the caller's.</summary>
@@ -376,7 +333,7 @@ public sealed partial class PciInterrupts
             _enabledVectors = wanted;
             SetCapabilityEnable(mode, enable: true);
         }
-        else if (wanted > _enabledVectors)
+        else if (wanted > _enabledVectors && !values.IsEmpty)
         {
             // The kernel refuses this for MSI. Users whose messages carry few descriptors set vectors in several requests.
             _enabledVectors = wanted;

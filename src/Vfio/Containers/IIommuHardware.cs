@@ -12,6 +12,10 @@ public interface IIommuHardware
     /// <summary>Whether a device can raise only those interrupts that it was given.</summary>
     bool HasIsolatedMsi { get; }
 
+    /// <summary>Whether it can make all DMA of the group's devices coherent with the caches, whatever a device asks.</summary>
+    /// <remarks><c>IOMMU_CAP_ENFORCE_CACHE_COHERENCY</c>.</remarks>
+    bool EnforcesCoherency { get; }
+
     /// <summary>Makes an empty domain that suits the group's devices.</summary>
     /// <param name="domain">The domain; whoever asked disposes it.</param>
     /// <returns><see cref="Errno.None"/>, or why there is none.</returns>

@@ -12,7 +12,7 @@ public sealed record SimulatedIommu : IIommuHardware
     /// <summary>What its domains can translate; everything by default.</summary>
     public IovaRange Aperture { get; init; } = IovaRange.All;
 
-    /// <summary>Whether its domains enforce cache coherency.</summary>
+    /// <inheritdoc/>
     public bool EnforcesCoherency { get; init; } = true;
 
     /// <inheritdoc/>

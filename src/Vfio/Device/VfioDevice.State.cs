@@ -57,6 +57,21 @@ public abstract partial class VfioDevice
     /// <summary>The iommufd through which the device is open; a reference is held. Like <see cref="OpenContainer"/> under the device set's lock.</summary>
     internal IommufdContext? OpenContext { get; set; }
 
+    /// <summary>The id of the binding in <see cref="OpenContext"/>; 0 when there is none. Under the device set's lock.</summary>
+    internal uint OpenDeviceId { get; set; }
+
+    /// <summary>Whether the device is open by its own node and an iommufd, and not through its group.</summary>
+    /// <remarks><c>vfio_device_cdev_opened</c>. Changes under the device set's lock.</remarks>
+    public bool IsOpenedByCharacterDevice { get; internal set; }
+
+    /// <summary>The iommufd through which the device is open, or null.</summary>
+    /// <remarks>Changes under the device set's lock.</remarks>
+    protected internal IommufdContext? BoundContext => OpenContext;
+
+    /// <summary>The virtual machine whose user has the device open, from before <see cref="OnOpen"/> until after <see cref="OnClose"/>; null when nobody said.</summary>
+    /// <remarks><c>vfio_device.kvm</c>; see <see cref="VfioKvm.SetKvm"/>.</remarks>
+    public IKvm? Kvm { get; internal set; }
+
     /// <summary>Completes when the last registration reference is gone.</summary>
     internal Task Unused => _unused.Task;
 
@@ -76,6 +91,28 @@ public abstract partial class VfioDevice
 
         _deviceSet = Host.JoinSet(id, this);
         return Errno.None;
+    }
+
+    /// <summary>Tells what the device is to the user of an iommufd context.</summary>
+    /// <param name="context">The context.</param>
+    /// <param name="deviceId">The id of the device's binding in it.</param>
+    /// <returns>
+    /// <see cref="Errno.None"/> when the device is bound to the context; <see cref="Errno.ENOENT"/> when it is not but another device of its IOMMU
+    /// group is, so that the user owns it; <see cref="Errno.ENODEV"/> when it is not the user's.
+    /// </returns>
+    /// <remarks><c>vfio_iommufd_get_dev_id</c>. The caller holds the lock of the device's set.</remarks>
+    public Errno GetDeviceId(IommufdContext context, out uint deviceId)
+    {
+        deviceId = 0;
+        if (ReferenceEquals(OpenContext, context))
+        {
+            deviceId = OpenDeviceId;
+            return Errno.None;
+        }
+
+        return Group is { } group && (group.IommuGroup.IsOwnedBy(context) || group.Devices.Any(device => ReferenceEquals(device.OpenContext, context)))
+            ? Errno.ENOENT
+            : Errno.ENODEV;
     }
 
     /// <summary>Takes a reference on the object, to be given back by <see cref="Put"/>.</summary>

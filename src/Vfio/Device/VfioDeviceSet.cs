@@ -33,6 +33,18 @@ public sealed class VfioDeviceSet
         }
     }
 
+    /// <summary>The members in the order in which they joined, registered or not.</summary>
+    public IReadOnlyList<VfioDevice> Devices
+    {
+        get
+        {
+            lock (_memberLock)
+            {
+                return [.. _devices];
+            }
+        }
+    }
+
     /// <summary>Sum of the members' open counts.</summary>
     public int OpenCount
     {

@@ -153,37 +153,6 @@ public sealed partial class VfioDeviceFile
         };
     }
 
-    /// <summary>The check that every feature makes first (<c>vfio_check_feature</c>).</summary>
-    /// <param name="flags">The caller's flags.</param>
-    /// <param name="size">The caller's data size.</param>
-    /// <param name="supported">GET, SET or both.</param>
-    /// <param name="needed">Data size that the feature needs.</param>
-    /// <param name="done">The result, when there is nothing to execute.</param>
-    /// <returns>True when the feature shall be executed.</returns>
-    private static bool Execute(uint flags, ulong size, uint supported, ulong needed, out IoResult done)
-    {
-        done = IoResult.Success();
-        uint operation = flags & (FeatureGet | FeatureSet);
-        if ((operation & ~supported) != 0)
-        {
-            done = Errno.EINVAL;
-            return false;
-        }
-
-        if ((flags & FeatureProbe) != 0)
-        {
-            return false;
-        }
-
-        if (operation == 0 || size < needed)
-        {
-            done = Errno.EINVAL;
-            return false;
-        }
-
-        return true;
-    }
-
     private IoResult MigrationFeature(uint flags, UserArgument data, ulong size)
     {
         if (_device.Migration is not { } migration)
@@ -191,7 +160,7 @@ public sealed partial class VfioDeviceFile
             return Errno.ENOTTY;
         }
 
-        return Execute(flags, size, FeatureGet, 8, out IoResult done) ? data.Write(0, (ulong)migration.Flags) : done;
+        return FeatureRequest.ShallExecute(flags, size, FeatureGet, 8, out IoResult done) ? data.Write(0, (ulong)migration.Flags) : done;
     }
 
     private IoResult MigrationStateFeature(uint flags, UserArgument data, ulong size)
@@ -201,7 +170,7 @@ public sealed partial class VfioDeviceFile
             return Errno.ENOTTY;
         }
 
-        if (!Execute(flags, size, FeatureGet | FeatureSet, 8, out IoResult done))
+        if (!FeatureRequest.ShallExecute(flags, size, FeatureGet | FeatureSet, 8, out IoResult done))
         {
             return done;
         }
@@ -259,7 +228,7 @@ public sealed partial class VfioDeviceFile
             return Errno.ENOTTY;
         }
 
-        if (!Execute(flags, size, FeatureGet, 8, out IoResult done))
+        if (!FeatureRequest.ShallExecute(flags, size, FeatureGet, 8, out IoResult done))
         {
             return done;
         }
@@ -275,7 +244,7 @@ public sealed partial class VfioDeviceFile
             return Errno.ENOTTY;
         }
 
-        if (!Execute(flags, size, FeatureSet, 24, out IoResult done))
+        if (!FeatureRequest.ShallExecute(flags, size, FeatureSet, 24, out IoResult done))
         {
             return done;
         }
@@ -347,7 +316,7 @@ public sealed partial class VfioDeviceFile
             return Errno.ENOTTY;
         }
 
-        return Execute(flags, size, FeatureSet, 0, out IoResult done) ? log.Stop() : done;
+        return FeatureRequest.ShallExecute(flags, size, FeatureSet, 0, out IoResult done) ? log.Stop() : done;
     }
 
     private IoResult LogReportFeature(uint flags, UserArgument data, ulong size)
@@ -357,7 +326,7 @@ public sealed partial class VfioDeviceFile
             return Errno.ENOTTY;
         }
 
-        if (!Execute(flags, size, FeatureGet, 32, out IoResult done))
+        if (!FeatureRequest.ShallExecute(flags, size, FeatureGet, 32, out IoResult done))
         {
             return done;
         }
@@ -427,7 +396,7 @@ public sealed partial class VfioDeviceFile
             return Errno.EINVAL;
         }
 
-        if (!Execute(flags, size, FeatureSet, 0, out IoResult done))
+        if (!FeatureRequest.ShallExecute(flags, size, FeatureSet, 0, out IoResult done))
         {
             return done;
         }

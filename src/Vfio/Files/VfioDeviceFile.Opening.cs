@@ -60,6 +60,7 @@ public sealed partial class VfioDeviceFile
             if (last)
             {
                 _device.Host.Options.PutDriver(_device);
+                DropKvm();
             }
         }
 
@@ -74,6 +75,7 @@ public sealed partial class VfioDeviceFile
             return Errno.ENODEV;
         }
 
+        TakeKvm(group.Kvm);
         Errno error = container.Iommu is null ? Errno.EINVAL
             : group.Type == VfioGroupType.NoIommu && !_device.Host.HasCapability(CallerCapabilities.RawIo) ? Errno.EPERM
             : Errno.None;
@@ -95,6 +97,7 @@ public sealed partial class VfioDeviceFile
         if (error != Errno.None)
         {
             _device.Host.Options.PutDriver(_device);
+            DropKvm();
         }
 
         return error;
@@ -130,6 +133,7 @@ public sealed partial class VfioDeviceFile
             return Errno.EBADF;
         }
 
+        TakeKvm(compat ? _group!.Kvm : Kvm);
         bool binds = !compat || _device.Group?.Type != VfioGroupType.NoIommu;
         Errno error = binds ? _device.BindIommufd(context, out deviceId) : Errno.None;
         bool bound = binds && error == Errno.None;
@@ -149,6 +153,8 @@ public sealed partial class VfioDeviceFile
         if (error == Errno.None)
         {
             _device.OpenContext = context;
+            _device.OpenDeviceId = deviceId;
+            _device.IsOpenedByCharacterDevice = !compat;
             return Errno.None;
         }
 
@@ -160,6 +166,7 @@ public sealed partial class VfioDeviceFile
         deviceId = 0;
         context.Dispose(); // Never the last reference: whoever opens holds one.
         _device.Host.Options.PutDriver(_device);
+        DropKvm();
         return error;
     }
 
@@ -197,8 +204,20 @@ public sealed partial class VfioDeviceFile
         }
 
         _device.OpenContext = null;
+        _device.OpenDeviceId = 0;
+        _device.IsOpenedByCharacterDevice = false;
         _device.PrecopyInfoV2 = false;
         return context;
+    }
+
+    /// <summary>The first open takes a reference on the virtual machine that its way of access was told of (<c>vfio_device_get_kvm_safe</c>).</summary>
+    private void TakeKvm(IKvm? kvm) => _device.Kvm = kvm?.TryGet() == true ? kvm : null;
+
+    private void DropKvm()
+    {
+        IKvm? kvm = _device.Kvm;
+        _device.Kvm = null;
+        kvm?.Put();
     }
 
     private void LeaveContainer(VfioContainer container)

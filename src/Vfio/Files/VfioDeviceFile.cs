@@ -35,6 +35,9 @@ public sealed partial class VfioDeviceFile : VfioFile
     /// <summary>Whether the file is bound, so that operations reach the device.</summary>
     public bool IsBound => _granted;
 
+    /// <summary>The virtual machine of a file that was opened by the device's own node; counts at bind.</summary>
+    internal IKvm? Kvm { get; set; }
+
     /// <summary>
     /// Raised at each turn of the unregister loop while this file is open, with the count that <see cref="VfioDevice.OnRequest"/> got:
     /// the host wants the device back. Close the file soon.
@@ -262,6 +265,7 @@ public sealed partial class VfioDeviceFile : VfioFile
         }
 
         _device.Host.Options.PutDriver(_device);
+        DropKvm();
         _device.Group?.Unblock();
         context?.Dispose();
     }

@@ -42,6 +42,15 @@ public sealed class IommuGroup
         }
     }
 
+    /// <summary>Whether this owner has the DMA of the group's devices.</summary>
+    internal bool IsOwnedBy(object owner)
+    {
+        lock (_lock)
+        {
+            return _claims > 0 && ReferenceEquals(_owner, owner);
+        }
+    }
+
     /// <summary>Takes the DMA of the group's devices. Claims of one owner are counted.</summary>
     /// <param name="owner">Who takes it. A driver of the host that keeps a sibling device claims with an object of its own.</param>
     /// <returns><see cref="Errno.None"/>, or <see cref="Errno.EPERM"/> while another owner has it.</returns>

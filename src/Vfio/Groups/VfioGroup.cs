@@ -60,6 +60,9 @@ public sealed class VfioGroup
     /// <summary>Held around every change of who uses the group.</summary>
     internal Lock Lock { get; } = new();
 
+    /// <summary>The virtual machine of the group's user; counts at first opens. Ends with the node's file.</summary>
+    internal IKvm? Kvm { get; private set; }
+
     /// <summary>Bound character device files. While there is one the group node cannot be opened.</summary>
     internal int BoundFiles
     {
@@ -260,6 +263,15 @@ public sealed class VfioGroup
         return Errno.None;
     }
 
+    /// <summary>Tells of the user's virtual machine (<c>vfio_group_set_kvm</c>).</summary>
+    internal void SetKvm(IKvm? kvm)
+    {
+        lock (Lock)
+        {
+            Kvm = kvm;
+        }
+    }
+
     /// <summary>The first open of a device counts as a user of the container and keeps the group's file. The caller holds <see cref="Lock"/>.</summary>
     internal void AddContainerUser()
     {
@@ -333,6 +345,7 @@ public sealed class VfioGroup
         }
 
         _file = null;
+        Kvm = null;
     }
 
     private void DetachContainer()
