@@ -121,6 +121,25 @@ public sealed class ConfigSpaceTests
     }
 
     [Fact]
+    public async Task Case151_bars_are_virtual()
+    {
+        uint stored = 0;
+        RegisterMap map = new RegisterMap("m", 0x10).ReadWrite32(0, "r", () => stored, value => stored = value);
+        await using PciRig rig = new(pci => pci.Bar(0, map, 0x1000).Bar(2, 0x1000, PciBarKind.Memory64, prefetchable: true));
+        rig.SetConfig(PciRegister.Bar0, 0xFFFFFFFF);
+        Assert.Equal(0xFFFFF000u, rig.Config(PciRegister.Bar0));
+        rig.SetConfig(PciRegister.Bar0 + 8, 0xFFFFFFFF);
+        Assert.Equal(0xFFFFF00Cu, rig.Config(PciRegister.Bar0 + 8));
+
+        // Where software puts it changes nothing of the device.
+        rig.Store(0, 0, 4, 0x1234);
+        rig.SetConfig(PciRegister.Bar0, 0xABCD_E000);
+        Assert.Equal(0x1234ul, rig.Load(0, 0, 4));
+        Assert.Equal(Errno.None, rig.File.GetRegionInfo(0, out RegionInfo info, new CapabilityChain()));
+        Assert.Equal((0x1000ul, 0ul), (info.Size, info.Position));
+    }
+
+    [Fact]
     public async Task User070_rom_bar_sizes_with_and_without_rom()
     {
         await using PciRig rig = Express();

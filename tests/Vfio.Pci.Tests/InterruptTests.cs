@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Microsoft.Extensions.Time.Testing;
 using Vfio.Abi;
 using Vfio.Linux;
 using Vfio.TestUtilities;
@@ -315,23 +316,23 @@ public sealed class InterruptTests
     [Fact]
     public async Task Case143_unregistering_raises_request_each_turn()
     {
-        var options = new VfioHostOptions { RequestInterval = TimeSpan.FromMilliseconds(20) };
-        await using PciRig rig = new(pci => pci.Intx(), options);
+        FakeTimeProvider clock = new();
+        await using PciRig rig = new(pci => pci.Intx(), new VfioHostOptions { TimeProvider = clock });
         EventFd request = rig.NewEventFd();
         rig.SetEventFds(PciInterrupt.Request, 0, request);
 
         ValueTask unregister = rig.Host.DisposeAsync();
-        ulong turns = 0;
-        while (turns < 3)
+        Assert.Equal(1UL, request.Take());
+        foreach (int seconds in new[] { 9, 1, 10, 5 })
         {
-            ulong taken = request.TakeSoon();
-            Assert.NotEqual(0UL, taken);
-            turns += taken;
+            clock.Advance(TimeSpan.FromSeconds(seconds));
+            Assert.Equal(seconds is 1 or 10 ? 1UL : 0, seconds is 1 or 10 ? request.TakeSoon() : request.Take());
         }
 
         Assert.False(unregister.IsCompleted);
         rig.File.Dispose();
         await unregister;
+        Assert.Equal(0UL, request.Take());
         Assert.Equal(1, rig.Device.Closed);
     }
 

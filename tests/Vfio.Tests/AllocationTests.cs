@@ -90,9 +90,11 @@ public sealed class AllocationTests
     [Fact]
     public async Task Case007_unsafe_noiommu_makes_a_noiommu_group()
     {
-        await using CoreFixture f = new(noIommu: true);
+        using LogRecorder log = new();
+        await using CoreFixture f = new(noIommu: true, options: options => options with { LoggerFactory = log });
         PlainDevice device = f.Host.Allocate(static () => new PlainDevice());
         _ = f.Host.RegisterGroupDevice(device, new DeviceParent("p"));
+        Assert.Equal([1001], log.Events);
         Assert.Equal($"noiommu-{device.Group!.IommuGroup.Id}", device.Group.NodeName);
         Assert.Equal("vfio-noiommu", device.Group.IommuGroup.Name);
         Assert.Equal($"noiommu-vfio{device.Index}", device.NodeName);
@@ -101,9 +103,11 @@ public sealed class AllocationTests
     [Fact]
     public async Task Case008_010_emulated_device_needs_no_group_and_no_coherency()
     {
-        await using CoreFixture f = new();
+        using LogRecorder log = new();
+        await using CoreFixture f = new(options: options => options with { LoggerFactory = log });
         PlainDevice device = f.Host.Allocate(static () => new PlainDevice());
         _ = f.Host.RegisterEmulatedIommuDevice(device, new DeviceParent("p") { IsCacheCoherent = false });
+        Assert.Empty(log.Events);
         Assert.Equal($"{device.Group!.IommuGroup.Id}", device.Group.NodeName);
         Assert.Equal(VfioGroupType.EmulatedIommu, device.Group.Type);
     }
@@ -151,6 +155,8 @@ public sealed class AllocationTests
         PlainDevice second = f.Host.Allocate(static () => new PlainDevice());
         Assert.Equal(Errno.EINVAL, Assert.Throws<VfioException>(() => f.Host.RegisterGroupDevice(second, parent)).Errno);
         Assert.Equal(1, Assert.Single(f.Host.Groups).DriverCount);
+        VfioDeviceFile file = f.OpenBound("p");
+        Assert.NotSame(second, file.Device);
     }
 
     [Fact]

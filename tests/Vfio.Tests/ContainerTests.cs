@@ -111,6 +111,19 @@ public sealed class ContainerTests
     }
 
     [Fact]
+    public async Task Case067_a_type_that_is_set_again_begins_empty()
+    {
+        await using Type1Rig rig = new();
+        Assert.Equal(Errno.None, rig.Map(0, Type1Rig.Page));
+        rig.File.Dispose();
+        Assert.Equal(Errno.None, rig.Group.UnsetContainer());
+        Assert.Equal(Errno.EINVAL, rig.Container.SetIommu(VfioUapi.VFIO_TYPE1v2_IOMMU));
+        Assert.Equal(Errno.None, rig.Group.SetContainer(rig.Container));
+        Assert.Equal(Errno.None, rig.Container.SetIommu(VfioUapi.VFIO_TYPE1v2_IOMMU));
+        Assert.Equal(0, ((Type1Iommu)rig.Container.Iommu!).MappingCount);
+    }
+
+    [Fact]
     public async Task Drivers_are_tried_until_one_takes_the_groups()
     {
         await using CoreFixture f = new();

@@ -115,6 +115,7 @@ public sealed class DeviceFileTests
         Assert.Equal(Errno.ENODEV, file.Bind(context, out _));
         Assert.Equal(["bind", "open", "unbind"], device.Calls);
         Assert.Equal(0, device.Group!.BoundFiles);
+        f.OpenGroup(device).Dispose();
         device.OpenResult = Errno.None;
         Assert.Equal(Errno.None, file.Bind(context, out _));
     }

@@ -58,6 +58,24 @@ public sealed class GroupFileTests
     }
 
     [Fact]
+    public async Task Case031_mappings_of_the_container_go_with_the_group()
+    {
+        await using CoreFixture f = new();
+        RecordingDevice device = f.Host.Allocate(static () => new RecordingDevice());
+        VfioRegistration registration = f.Host.RegisterEmulatedIommuDevice(device, "d0");
+        VfioContainer container = f.OpenContainer();
+        Assert.Equal(Errno.None, f.OpenGroup(device).SetContainer(container));
+        Assert.Equal(Errno.None, container.SetIommu(VfioUapi.VFIO_TYPE1v2_IOMMU));
+        Type1Iommu iommu = (Type1Iommu)container.Iommu!;
+        TestUserMemory memory = new(0x1000);
+        Assert.Equal(Errno.None, iommu.Map(Type1MapFlags.Read, memory, TestUserMemory.Base, 0, 0x1000));
+        await registration.UnregisterAsync(Token);
+        Assert.Equal(0, iommu.MappingCount);
+        Assert.Equal(Errno.EINVAL, container.Ioctl(VfioUapi.VFIO_IOMMU_MAP_DMA, new UserArgument(new byte[32])).Error);
+        Assert.Equal(Errno.EINVAL, container.SetIommu(VfioUapi.VFIO_TYPE1v2_IOMMU));
+    }
+
+    [Fact]
     public async Task Case032_a_new_group_of_the_same_number_has_nothing_to_do_with_the_zombie()
     {
         await using CoreFixture f = new();

@@ -150,6 +150,12 @@ internal sealed class RecordingDevice : VfioDevice
 
     protected internal override IoResult Match(string name) => Matching?.Invoke(name) ?? base.Match(name);
 
+    protected internal override IoResult Read(Span<byte> buffer, ulong position)
+    {
+        Record("read");
+        return base.Read(buffer, position);
+    }
+
     protected internal override IoResult Ioctl(uint command, UserArgument argument)
     {
         Record($"ioctl {command:x}");

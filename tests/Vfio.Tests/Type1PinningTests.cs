@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Vfio.Abi;
 using Vfio.Iommu;
+using Vfio.Linux;
 
 namespace Vfio.Tests;
 
@@ -183,6 +184,37 @@ public sealed class Type1PinningTests
         Assert.Equal(Errno.ENOTTY, container.PinPages(device, 0, 1, DmaAccess.Read, new PinnedPage?[1]).Error);
         Assert.Equal(Errno.ENOTTY, device.Dma.Read(0, new byte[1]));
         Assert.False(device.Dma.IsAttached);
+    }
+
+    [Fact]
+    public async Task Case193_pin_through_an_iommufd_of_an_address_inside_a_page()
+    {
+        await using CoreFixture f = new();
+        RecordingDevice device = f.Add(create: static () => new RecordingDevice { Pins = true });
+        using IommufdContext context = new();
+        Assert.Equal(Errno.None, context.AllocateIoas(out Ioas? ioas));
+        Assert.Equal(Errno.None, MemoryMapping.TryMapAnonymous((nuint)(4 * Page), MemoryProtection.ReadWrite, out MemoryMapping? mapping));
+        using (mapping)
+        {
+            MappedMemorySource source = new(mapping!, 0, 4 * Page, writable: true, ownsMapping: false);
+            Assert.Equal(Errno.None, ioas!.MapFixed(Page, 2 * Page, source, 0, DmaAccess.ReadWrite));
+            source.RemoveReference();
+            VfioDeviceFile file = f.OpenBound(context: context);
+            uint id = ioas.Id;
+            Assert.Equal(Errno.None, file.Attach(ref id));
+            device.Forget();
+
+            // Any byte of a page holds the page, without the page's alignment.
+            Assert.Equal(Errno.None, device.Dma.TryPin(0x1800, 1, DmaAccess.ReadWrite, out DmaPin? pin));
+            Assert.Equal(1, pin!.SegmentCount);
+            pin.Span[0] = 42;
+            Assert.Equal(42, mapping!.Slice(0x800, 1)[0]);
+            device.Unmapping = (_, _) => pin.Dispose();
+            Assert.True(IovaRange.TryCreate(Page, 2 * Page, out IovaRange range));
+            Assert.Equal(Errno.None, ioas.Unmap(range, out _));
+            Assert.Equal(["dma_unmap 1000 2000"], device.Calls);
+            file.Dispose();
+        }
     }
 
     [Fact]

@@ -86,7 +86,8 @@ public sealed class UnregisterTests
     [Fact]
     public async Task Case022_the_first_signal_turns_the_loop_and_no_later_one()
     {
-        await using CoreFixture f = new();
+        using LogRecorder log = new();
+        await using CoreFixture f = new(options: options => options with { LoggerFactory = log });
         (RecordingDevice device, VfioRegistration registration) = Add(f);
         VfioDeviceFile file = f.OpenBound();
         device.Forget();
@@ -99,6 +100,13 @@ public sealed class UnregisterTests
         Assert.Equal(["request 0", "request 1"], device.Calls);
         await Advance(f, device, 1);
         Assert.Equal(["request 0", "request 1", "request 2"], device.Calls);
+
+        using CancellationTokenSource second = new();
+        Assert.Same(unregistered, registration.UnregisterAsync(second.Token));
+        await second.CancelAsync();
+        await Advance(f, device, 9);
+        Assert.Equal(3, device.Calls.Count);
+        Assert.Equal([1003], log.Events);
         Assert.False(unregistered.IsCompleted);
         file.Dispose();
         await unregistered.WaitAsync(TimeSpan.FromSeconds(10), Token);
@@ -149,7 +157,11 @@ public sealed class UnregisterTests
         Assert.Equal(Errno.ENODEV, f.Host.TryOpenDevice(device.NodeName, out _));
         device.Forget();
         Assert.Equal(Errno.ENOTTY, file.Ioctl(VfioUapi.VFIO_DEVICE_GET_INFO, new UserArgument(new byte[24])).Error);
-        Assert.Equal([$"ioctl {VfioUapi.VFIO_DEVICE_GET_INFO:x}"], device.Calls);
+        Assert.Equal(Errno.EINVAL, file.Read(new byte[4], 0).Error);
+        byte[] feature = Type1Rig.Bytes(8u, 0x77u | VfioUapi.VFIO_DEVICE_FEATURE_SET);
+        Assert.Equal(Errno.None, file.Ioctl(VfioUapi.VFIO_DEVICE_FEATURE, new UserArgument(feature)).Error);
+        Assert.Equal([$"ioctl {VfioUapi.VFIO_DEVICE_GET_INFO:x}", "read"], device.Calls);
+        Assert.Equal((0x77u | VfioUapi.VFIO_DEVICE_FEATURE_SET, 0ul), device.LastFeature);
         Assert.True(device.TryGetRegistration());
         device.PutRegistration();
         file.Dispose();
