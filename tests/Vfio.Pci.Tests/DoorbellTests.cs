@@ -115,6 +115,26 @@ public sealed class DoorbellTests
         Assert.False(_rings.TryTake(out _, 50));
     }
 
+    [Fact]
+    public async Task Ioeventfd_is_dropped_while_memory_decoding_is_off_and_its_structure_is_checked()
+    {
+        await using PciRig rig = new(pci => pci.EnforceDecode()
+            .Bar(0, new RegisterMap("m", 0x100).ReadWrite32(0x20, "plain", () => 0, v => _rings.Add((8, v))), 0x1000));
+        EventFd eventFd = rig.NewEventFd();
+        Assert.Equal(0, Set(rig, 4, 0, 0, 0x20, 0xABCD, eventFd).Value);
+        eventFd.Signal();
+        Assert.False(_rings.TryTake(out _, 50));
+        rig.SetConfig(PciRegister.Command, (ulong)PciCommand.MemorySpace, 2);
+        eventFd.Signal();
+        Assert.True(_rings.TryTake(out (int Bell, ulong? Value) ring, 5000));
+        Assert.Equal((8, 0xABCDUL), ring);
+
+        byte[] request = new byte[32];
+        request[0] = 27;
+        Assert.Equal(Errno.EINVAL, rig.File.Ioctl(VfioUapi.VFIO_DEVICE_IOEVENTFD, new UserArgument(request)).Error);
+        Assert.Equal(Errno.EFAULT, rig.File.Ioctl(VfioUapi.VFIO_DEVICE_IOEVENTFD, new UserArgument(request.AsSpan(0, 27))).Error);
+    }
+
     private static IoResult Set(PciRig rig, uint flags, int fd, uint region, ulong offset, ulong data, EventFd? eventFd = null)
     {
         var request = new vfio_device_ioeventfd { argsz = 32, flags = flags, offset = PciLayout.Position(region, offset), data = data, fd = fd };

@@ -28,9 +28,14 @@ public abstract partial class VfioPciDevice
             return Errno.EIO;
         }
 
-        IoResult result = ReadRegion(region, offset, buffer);
-        EndAccess();
-        return result;
+        try
+        {
+            return ReadRegion(region, offset, buffer);
+        }
+        finally
+        {
+            EndAccess();
+        }
     }
 
     /// <inheritdoc/>
@@ -53,9 +58,14 @@ public abstract partial class VfioPciDevice
             return Errno.EIO;
         }
 
-        IoResult result = WriteRegion(region, offset, buffer);
-        EndAccess();
-        return result;
+        try
+        {
+            return WriteRegion(region, offset, buffer);
+        }
+        finally
+        {
+            EndAccess();
+        }
     }
 
     /// <summary>The widest naturally aligned piece at an offset.</summary>

@@ -71,9 +71,14 @@ public abstract partial class VfioPciDevice
             return Errno.EIO;
         }
 
-        IoResult result = Execute(command, argument);
-        EndAccess();
-        return result;
+        try
+        {
+            return Execute(command, argument);
+        }
+        finally
+        {
+            EndAccess();
+        }
     }
 
     /// <summary>
@@ -93,9 +98,14 @@ public abstract partial class VfioPciDevice
             return Errno.EIO;
         }
 
-        IoResult result = ExecuteFeature(flags, data, size);
-        EndAccess();
-        return result;
+        try
+        {
+            return ExecuteFeature(flags, data, size);
+        }
+        finally
+        {
+            EndAccess();
+        }
     }
 
     private IoResult ExecuteFeature(uint flags, UserArgument data, ulong size) => (flags & VfioUapi.VFIO_DEVICE_FEATURE_MASK) switch
