@@ -4,25 +4,26 @@ namespace Vfio.Iommu;
 
 /// <summary>What one open of <c>/dev/iommu</c> is: a table of objects that belong to one user (<c>iommufd_ctx</c>).</summary>
 /// <remarks>
-/// Counted: the creator and every bound device hold it, and the objects are destroyed when the last of them lets go.
-/// Lock order: the table lock is a leaf; no other lock is taken and no callback runs under it.
+/// Counted: the creator, every bound device and the files of its queues hold it, and the objects are destroyed when the last of them
+/// lets go. Lock order: the table lock is a leaf; no other lock is taken and no callback runs under it.
 /// </remarks>
 public sealed partial class IommufdContext : VfioFile
 {
+    private static readonly TimeSpan s_drainTime = TimeSpan.FromSeconds(60);
     private readonly Lock _lock = new();
     private readonly SortedDictionary<uint, IommufdObject> _objects = [];
-    private readonly Func<CallerCapabilities> _capabilities;
+    private readonly Func<IommufdCaller> _caller;
     private int _holders = 1;
     private bool _accountByProcess;
     private uint _compatIoas;
 
     /// <summary>Opens a context.</summary>
     /// <param name="limits">What its users may make it hold; null for the defaults.</param>
-    /// <param name="capabilities">What its user is privileged to, asked at each privileged command; null for everything.</param>
-    public IommufdContext(IommufdLimits? limits = null, Func<CallerCapabilities>? capabilities = null)
+    /// <param name="caller">Who its user is, asked at each privileged command and at each map; null for <see cref="IommufdCaller.Unlimited"/>.</param>
+    public IommufdContext(IommufdLimits? limits = null, Func<IommufdCaller>? caller = null)
     {
         Limits = limits ?? IommufdLimits.Default;
-        _capabilities = capabilities ?? (static () => CallerCapabilities.All);
+        _caller = caller ?? (static () => IommufdCaller.Unlimited);
     }
 
     /// <summary>What its users may make it hold.</summary>
@@ -61,20 +62,14 @@ public sealed partial class IommufdContext : VfioFile
         IommufdObject? target;
         lock (_lock)
         {
-            if (!_objects.TryGetValue(id, out target))
+            if (!_objects.TryGetValue(id, out target) || target is Tombstone || target.IsLeaving)
             {
                 return Errno.ENOENT;
             }
 
-            if (target.Users != 1)
+            if (!TakeOut(target))
             {
                 return Errno.EBUSY;
-            }
-
-            _objects.Remove(id);
-            if (_compatIoas == id)
-            {
-                _compatIoas = 0;
             }
         }
 
@@ -92,7 +87,7 @@ public sealed partial class IommufdContext : VfioFile
     {
         lock (_lock)
         {
-            if (_objects.TryGetValue(id, out IommufdObject? found) && found is T typed)
+            if (_objects.TryGetValue(id, out IommufdObject? found) && found is T typed && found is not Tombstone && !found.IsLeaving)
             {
                 typed.Users++;
                 value = typed;
@@ -123,35 +118,129 @@ public sealed partial class IommufdContext : VfioFile
     /// <remarks><c>iommufd_access_create</c>; spec iommufd §4.4.</remarks>
     public Errno CreateAccess(Action<ulong, ulong>? unmap, out IommufdAccess? access)
     {
-        IommufdAccess created = new(this, unmap) { Users = 2 };
+        IommufdAccess created = new(this, unmap);
+        Errno error = PublishOwned(created);
+        access = error == Errno.None ? created : null;
+        return error;
+    }
+
+    /// <summary>Makes an access that belongs to another object of the context, and so does not hold the context.</summary>
+    internal Errno CreateInternalAccess(out IommufdAccess? access)
+    {
+        IommufdAccess created = new(this, static (_, _) => { }) { Users = 2, HoldsContext = false };
         Errno error = Publish(created);
         access = error == Errno.None ? created : null;
-        if (error == Errno.None)
-        {
-            Interlocked.Increment(ref _holders);
-        }
-
         return error;
     }
 
     /// <summary>Closes the user's handle. Objects go when the last device that is bound to the context has let go too.</summary>
     protected override void Close() => Release();
 
-    internal void DestroyOwned(IommufdObject value)
+    /// <summary>Keeps the context for a file or a device; undone by <see cref="Release"/>.</summary>
+    internal void Hold() => Interlocked.Increment(ref _holders);
+
+    /// <summary>Adds a user to an object that is still in the table.</summary>
+    /// <returns>False when it is being destroyed.</returns>
+    internal bool TryKeep(IommufdObject value)
     {
         lock (_lock)
         {
-            if (!_objects.Remove(value.Id))
+            bool present = Contains(value);
+            value.Users += present ? 1 : 0;
+            return present;
+        }
+    }
+
+    /// <summary>Adds a user to an object that the caller keeps alive already.</summary>
+    internal void AddUser(IommufdObject value)
+    {
+        lock (_lock)
+        {
+            value.Users++;
+        }
+    }
+
+    /// <summary>Puts an object that its owner, a driver, keeps in the table: users can't destroy it, and it holds the context.</summary>
+    internal Errno PublishOwned(IommufdObject value)
+    {
+        value.Users = 2;
+        Errno error = Publish(value);
+        if (error == Errno.None)
+        {
+            Hold();
+        }
+
+        return error;
+    }
+
+    /// <summary>Takes an owned object out once nobody is looking at it, and lets the context go.</summary>
+    /// <remarks>REMOVE_WAIT (spec iommufd §1.3): after a minute it stays in the table, unseen, until the context closes.</remarks>
+    internal void DestroyOwned(IommufdObject value)
+    {
+        SpinWait spin = default;
+        long started = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            lock (_lock)
+            {
+                value.IsLeaving = true;
+                if (value.Users <= 2)
+                {
+                    if (!Contains(value))
+                    {
+                        return;
+                    }
+
+                    _objects.Remove(value.Id);
+                    break;
+                }
+            }
+
+            if (TimeProvider.System.GetElapsedTime(started) > s_drainTime)
             {
                 return;
             }
+
+            spin.SpinOnce();
         }
 
         value.Destroyed();
-        Release();
+        if (value.HoldsContext)
+        {
+            Release();
+        }
     }
 
-    private Errno Publish(IommufdObject value)
+    /// <summary>Frees an id that was taken for an object that did not come to be.</summary>
+    internal void Abort(IommufdObject value)
+    {
+        lock (_lock)
+        {
+            _objects.Remove(value.Id);
+        }
+    }
+
+    /// <summary>Drops one user of an object and destroys it when only the table is left.</summary>
+    /// <remarks><c>iommufd_object_put_and_try_destroy</c>: when somebody looks at it just now, it stays.</remarks>
+    internal void PutAndTryDestroy(IommufdObject value)
+    {
+        Put(value);
+        Discard(value);
+    }
+
+    /// <summary>Puts an id out of use for ever.</summary>
+    internal void Bury(IommufdObject value)
+    {
+        lock (_lock)
+        {
+            if (Contains(value))
+            {
+                _objects[value.Id] = new Tombstone(this) { Id = value.Id };
+            }
+        }
+    }
+
+    internal Errno Publish(IommufdObject value)
     {
         lock (_lock)
         {
@@ -177,7 +266,7 @@ public sealed partial class IommufdContext : VfioFile
         }
     }
 
-    private void Release()
+    internal void Release()
     {
         if (Interlocked.Decrement(ref _holders) != 0)
         {
@@ -214,5 +303,50 @@ public sealed partial class IommufdContext : VfioFile
                 value.Destroyed();
             }
         }
+    }
+
+    /// <summary>Destroys an object that only the table keeps; one that somebody uses, or destroyed already, is left alone.</summary>
+    internal void Discard(IommufdObject value)
+    {
+        lock (_lock)
+        {
+            if (!TakeOut(value))
+            {
+                return;
+            }
+        }
+
+        value.Destroyed();
+    }
+
+    /// <summary>Whether an object is in the table: its id may be another's by now. The caller holds the lock.</summary>
+    private bool Contains(IommufdObject value) => _objects.TryGetValue(value.Id, out IommufdObject? found) && ReferenceEquals(found, value);
+
+    /// <summary>Takes an object out of the table that only the table keeps. The caller holds the lock.</summary>
+    private bool TakeOut(IommufdObject value)
+    {
+        if (value.Users != 1 || !Contains(value))
+        {
+            return false;
+        }
+
+        _objects.Remove(value.Id);
+
+        if (_compatIoas == value.Id)
+        {
+            _compatIoas = 0;
+        }
+
+        return true;
+    }
+
+    /// <summary>Says who is charged for a source's pages, when they are pinned.</summary>
+    internal void Label(MemorySource source)
+    {
+        IommufdCaller caller = _caller();
+        AccountingMode mode = (caller.Capabilities & CallerCapabilities.IpcLock) != 0 ? AccountingMode.None
+            : _accountByProcess ? AccountingMode.Process
+            : AccountingMode.User;
+        source.Label(caller.Account, mode);
     }
 }

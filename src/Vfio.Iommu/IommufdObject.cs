@@ -17,6 +17,12 @@ public abstract class IommufdObject
     /// <summary>Who keeps the object; 1 means only the table. Guarded by the context's table lock.</summary>
     internal int Users { get; set; } = 1;
 
+    /// <summary>Set while its owner withdraws it: it is not found any more. Guarded by the context's table lock.</summary>
+    internal bool IsLeaving { get; set; }
+
+    /// <summary>Whether an object that its owner keeps in the table keeps the context as well.</summary>
+    internal bool HoldsContext { get; init; } = true;
+
     /// <summary>Gives up what the object holds; runs once, after it left the table.</summary>
     internal abstract void Destroyed();
 }

@@ -1,6 +1,6 @@
 namespace Vfio.Linux;
 
-/// <summary>How a mapping may be accessed; the values are those of <c>PROT_READ</c> and <c>PROT_WRITE</c>.</summary>
+/// <summary>How a mapping may be accessed; the values are those of <c>PROT_READ</c>, <c>PROT_WRITE</c> and <c>PROT_EXEC</c>.</summary>
 [Flags]
 public enum MemoryProtection
 {
@@ -12,6 +12,9 @@ public enum MemoryProtection
 
     /// <summary>Stores.</summary>
     Write = 2,
+
+    /// <summary>Instruction fetches.</summary>
+    Execute = 4,
 
     /// <summary>Loads and stores.</summary>
     ReadWrite = Read | Write,

@@ -146,6 +146,51 @@ public readonly ref struct UserArgument
         return tail == 0 ? Errno.None : Read((ulong)minimum, bytes.Slice(minimum, tail));
     }
 
+    /// <summary>Copies a structure whose caller says how long its version of it is.</summary>
+    /// <typeparam name="T">A structure of the ABI.</typeparam>
+    /// <param name="size">The caller's length in bytes.</param>
+    /// <param name="minimum">End of the last field of the first published version, in bytes.</param>
+    /// <param name="value">The structure; a missing tail is zero.</param>
+    /// <returns>
+    /// <see cref="Errno.None"/>; <see cref="Errno.EINVAL"/> when it is too short; <see cref="Errno.E2BIG"/> when bytes beyond what is
+    /// known are not zero; <see cref="Errno.EFAULT"/>.
+    /// </returns>
+    /// <remarks><c>copy_struct_from_user</c>; spec iommufd §2.1.</remarks>
+    public Errno ReadVersioned<T>(ulong size, int minimum, out T value)
+        where T : unmanaged
+    {
+        value = default;
+        if (size < (ulong)minimum)
+        {
+            return Errno.EINVAL;
+        }
+
+        ulong known = (ulong)Unsafe.SizeOf<T>();
+        Span<byte> tail = stackalloc byte[64];
+        for (ulong at = known; at < size;)
+        {
+            Span<byte> part = tail[..(int)Math.Min(size - at, (ulong)tail.Length)];
+            Errno error = Read(at, part);
+            if (error != Errno.None || part.ContainsAnyExcept((byte)0))
+            {
+                return error != Errno.None ? error : Errno.E2BIG;
+            }
+
+            at += (ulong)part.Length;
+        }
+
+        return Read(0, MemoryMarshal.AsBytes(new Span<T>(ref value))[..(int)Math.Min(size, known)]);
+    }
+
+    /// <summary>Copies a structure to a caller that says how long its version of it is: never more than that.</summary>
+    /// <typeparam name="T">A structure of the ABI.</typeparam>
+    /// <param name="size">The caller's length in bytes.</param>
+    /// <param name="value">The structure.</param>
+    /// <returns><see cref="Errno.None"/>, or <see cref="Errno.EFAULT"/>.</returns>
+    public Errno WriteVersioned<T>(ulong size, in T value)
+        where T : unmanaged
+        => Write(0, MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in value))[..(int)Math.Min(size, (ulong)Unsafe.SizeOf<T>())]);
+
     /// <summary>The part of the argument behind an offset, as an argument of its own.</summary>
     /// <param name="offset">Offset in bytes.</param>
     /// <returns>The rest; every access is EFAULT when the offset lies outside.</returns>

@@ -12,6 +12,12 @@ public abstract class VfioFile : IDisposable
 {
     private int _references = 1;
 
+    /// <summary>Raised when <see cref="Readiness"/> may have changed, and when the file ended. Handlers must not block.</summary>
+    public event Action? ReadinessChanged;
+
+    /// <summary>What would not have to wait now (<c>poll</c>). Both reads and writes by default, as for every file that does not know better.</summary>
+    public virtual EventLoopEvents Readiness => EventLoopEvents.Read | EventLoopEvents.Write;
+
     /// <summary>Executes a command in its binary form.</summary>
     /// <param name="command">The ioctl number.</param>
     /// <param name="argument">The caller's structure, or value, and descriptors.</param>
@@ -90,6 +96,9 @@ public abstract class VfioFile : IDisposable
 
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>Raises <see cref="ReadinessChanged"/>. Call it without locks.</summary>
+    protected void NotifyReadiness() => ReadinessChanged?.Invoke();
 
     /// <summary>Closes the file. Runs once, with the last <see cref="Dispose"/>.</summary>
     protected abstract void Close();

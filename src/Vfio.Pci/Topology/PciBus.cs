@@ -1,3 +1,5 @@
+using Vfio.Iommu;
+
 namespace Vfio.Pci;
 
 /// <summary>A bus (or slot) whose functions can only be reset together: what PCI_HOT_RESET acts on.</summary>

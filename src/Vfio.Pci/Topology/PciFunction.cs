@@ -1,3 +1,5 @@
+using Vfio.Iommu;
+
 namespace Vfio.Pci;
 
 /// <summary>A function's place on a <see cref="PciBus"/>.</summary>

@@ -36,25 +36,25 @@ public sealed partial class Type1Iommu
                 return Errno.None;
             }
 
-            Errno error = group.IommuGroup.Hardware.CreateDomain(out IIommuDomain? domain);
+            Errno error = group.IommuGroup.Hardware.CreateDomain(DomainOptions.None, default, out IPagingDomain? domain);
             if (error != Errno.None)
             {
                 return error;
             }
 
-            error = domain!.Attach(group.IommuGroup);
+            error = group.IommuGroup.Attach(domain!);
             if (error == Errno.None)
             {
-                error = Admit(group, domain);
+                error = Admit(group, domain!);
                 if (error == Errno.None)
                 {
                     return Errno.None;
                 }
 
-                domain.Detach(group.IommuGroup);
+                group.IommuGroup.Detach();
             }
 
-            domain.Dispose();
+            domain!.Dispose();
             return error;
         }
     }
@@ -83,7 +83,7 @@ public sealed partial class Type1Iommu
             }
 
             bool untracked = !_pinningGroups.Remove(group);
-            entry.Domain.Detach(group.IommuGroup);
+            group.IommuGroup.Detach();
             entry.Groups.Remove(group);
             if (entry.Groups.Count == 0)
             {
@@ -146,7 +146,7 @@ public sealed partial class Type1Iommu
     }
 
     /// <summary>The checks of a hardware group, and its place among the domains. The caller undoes the attach of the group to its fresh domain on failure.</summary>
-    private Errno Admit(VfioGroup group, IIommuDomain domain)
+    private Errno Admit(VfioGroup group, IPagingDomain domain)
     {
         IIommuHardware hardware = group.IommuGroup.Hardware;
         foreach (Type1Mapping mapping in _mappings)
@@ -179,7 +179,7 @@ public sealed partial class Type1Iommu
     }
 
     /// <summary>Moves the group to a domain that is there and suits it, or takes its own in.</summary>
-    private Errno Place(VfioGroup group, IIommuDomain domain)
+    private Errno Place(VfioGroup group, IPagingDomain domain)
     {
         foreach (DomainEntry entry in _domains)
         {
@@ -188,15 +188,15 @@ public sealed partial class Type1Iommu
                 continue;
             }
 
-            domain.Detach(group.IommuGroup);
-            if (entry.Domain.Attach(group.IommuGroup) == Errno.None)
+            group.IommuGroup.Detach();
+            if (group.IommuGroup.Attach(entry.Domain) == Errno.None)
             {
                 entry.Groups.Add(group);
                 domain.Dispose();
                 return Errno.None;
             }
 
-            Errno again = domain.Attach(group.IommuGroup);
+            Errno again = group.IommuGroup.Attach(domain);
             if (again != Errno.None)
             {
                 return again;
@@ -213,7 +213,7 @@ public sealed partial class Type1Iommu
     }
 
     /// <summary>Shows a new domain all mappings; those that no domain had yet are put in place first.</summary>
-    private Errno Replay(IIommuDomain domain)
+    private Errno Replay(IPagingDomain domain)
     {
         for (int i = 0; i < _mappings.Count; i++)
         {
@@ -221,7 +221,7 @@ public sealed partial class Type1Iommu
             Errno error = _domains.Count > 0 ? Errno.None : Hold(mapping);
             if (error == Errno.None)
             {
-                error = domain.Map(mapping.Range, mapping.Memory, mapping.Address, mapping.Access);
+                error = Show(domain, mapping);
                 if (error == Errno.None)
                 {
                     mapping.IsHardwareMapped = true;
@@ -258,7 +258,7 @@ public sealed partial class Type1Iommu
 
         for (int i = 0; i < _domains.Count; i++)
         {
-            error = _domains[i].Domain.Map(mapping.Range, mapping.Memory, mapping.Address, mapping.Access);
+            error = Show(_domains[i].Domain, mapping);
             if (error == Errno.None)
             {
                 continue;
@@ -275,6 +275,15 @@ public sealed partial class Type1Iommu
 
         mapping.IsHardwareMapped = true;
         return Errno.None;
+    }
+
+    private static Errno Show(IPagingDomain domain, Type1Mapping mapping)
+    {
+        bool writable = (mapping.Access & DmaAccess.Write) != 0;
+        UserMemorySource source = new(mapping.Memory, mapping.Address, mapping.Range.Length, writable);
+        Errno error = domain.Map(mapping.Range, source, 0, mapping.Access);
+        source.RemoveReference();
+        return error;
     }
 
     private void UnmapHardware(Type1Mapping mapping)
@@ -380,9 +389,9 @@ public sealed partial class Type1Iommu
     }
 
     /// <summary>A hardware domain and the groups in it.</summary>
-    private sealed class DomainEntry(IIommuDomain domain, VfioGroup first)
+    private sealed class DomainEntry(IPagingDomain domain, VfioGroup first)
     {
-        public IIommuDomain Domain { get; } = domain;
+        public IPagingDomain Domain { get; } = domain;
 
         public List<VfioGroup> Groups { get; } = [first];
     }

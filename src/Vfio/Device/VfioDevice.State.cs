@@ -9,8 +9,6 @@ public abstract partial class VfioDevice
     private VfioHost? _host;
     private VfioDeviceSet? _deviceSet;
     private DeviceParent? _parent;
-    private IommufdAccess? _access;
-    private IommuGroup? _owned;
     private int _references = 1;
     private int _registrationUsers;
 
@@ -202,45 +200,4 @@ public abstract partial class VfioDevice
     internal void StartRegistration() => Volatile.Write(ref _registrationUsers, 1);
 
     internal void ClearGroup() => Group = null;
-
-    private Errno BindEmulated(IommufdContext context, out uint deviceId)
-    {
-        deviceId = 0;
-        IommuGroup? owned = Group is { Type: VfioGroupType.Iommu } group ? group.IommuGroup : null;
-        Errno error = owned?.ClaimDma(context) ?? Errno.None;
-        if (error != Errno.None)
-        {
-            return error;
-        }
-
-        error = context.CreateAccess(CanPin ? OnDmaUnmap : null, out _access);
-        if (error != Errno.None)
-        {
-            owned?.ReleaseDma(context);
-            return error;
-        }
-
-        _owned = owned;
-
-        deviceId = _access!.Id;
-        Dma.Connect(_access);
-        return Errno.None;
-    }
-
-    private void UnbindEmulated()
-    {
-        if (_access is { } access)
-        {
-            access.Destroy();
-            _owned?.ReleaseDma(access.Context);
-        }
-
-        Dma.Connect(null);
-        _access = null;
-        _owned = null;
-    }
-
-    private Errno AttachEmulated(uint ioasId) => _access?.AttachOrReplace(ioasId) ?? Errno.EINVAL;
-
-    private void DetachEmulated() => _access?.Detach();
 }

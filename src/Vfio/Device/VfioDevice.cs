@@ -42,41 +42,41 @@ public abstract partial class VfioDevice
     /// <param name="deviceId">The object id by which the user addresses this binding.</param>
     /// <returns><see cref="Errno.None"/>, or an errno that fails the open; <see cref="OnOpen"/> is then not called.</returns>
     /// <remarks>
-    /// Kernel op <c>bind_iommufd</c>. The default is the emulated helper set (<c>vfio_iommufd_emulated_bind</c>): an access object
-    /// that serves <see cref="Dma"/> and hands unmap notifications to <see cref="OnDmaUnmap"/>. Runs under the device set's lock.
+    /// Kernel op <c>bind_iommufd</c>. The default of a device with an emulated IOMMU is an access object (<c>vfio_iommufd_emulated_bind</c>),
+    /// which serves <see cref="Dma"/> and hands unmap notifications to <see cref="OnDmaUnmap"/>; that of a group device is a binding
+    /// (<c>vfio_iommufd_physical_bind</c>), whose <see cref="Dma"/> goes through the page table that the user attaches it to. Runs under
+    /// the device set's lock.
     /// </remarks>
-    protected internal virtual Errno BindIommufd(IommufdContext context, out uint deviceId) => BindEmulated(context, out deviceId);
+    protected internal virtual Errno BindIommufd(IommufdContext context, out uint deviceId) => BindDefault(context, out deviceId);
 
     /// <summary>Called at the last close, after <see cref="OnClose"/>, and when <see cref="OnOpen"/> failed. Undoes a still present attach.</summary>
     /// <remarks>Kernel op <c>unbind_iommufd</c>. Runs under the device set's lock.</remarks>
-    protected internal virtual void UnbindIommufd() => UnbindEmulated();
+    protected internal virtual void UnbindIommufd() => UnbindDefault();
 
     /// <summary>Connects the device's DMA to an address space of the context it is bound to; the second and later calls replace.</summary>
-    /// <param name="ptId">The id of the IOAS; on return the id of what was attached.</param>
+    /// <param name="ptId">The id of the IOAS or, for a group device, also of a page table; on return the id of what was attached.</param>
     /// <returns><see cref="Errno.None"/>, or the errno of the user's request.</returns>
     /// <remarks>Kernel op <c>attach_ioas</c>. Runs under the device set's lock.</remarks>
-    protected internal virtual Errno AttachIoas(ref uint ptId) => AttachEmulated(ptId);
+    protected internal virtual Errno AttachIoas(ref uint ptId) => AttachDefault(ref ptId);
 
     /// <summary>Disconnects the device's DMA; without an attachment it does nothing.</summary>
     /// <remarks>Kernel op <c>detach_ioas</c>. Not called at close: <see cref="UnbindIommufd"/> detaches. Runs under the device set's lock.</remarks>
-    protected internal virtual void DetachIoas() => DetachEmulated();
+    protected internal virtual void DetachIoas() => DetachDefault();
 
-    /// <summary>Whether the device has the PASID pair; without it requests with a PASID are refused with <see cref="Errno.EOPNOTSUPP"/>.</summary>
-    protected internal virtual bool SupportsPasid => false;
+    /// <summary>Whether the device has the PASID pair; without it requests with a PASID are refused with <see cref="Errno.EOPNOTSUPP"/>. By default group devices have it.</summary>
+    protected internal virtual bool SupportsPasid => IsPhysical;
 
     /// <summary>Connects one process address space (PASID) of the device to an address space or page table.</summary>
     /// <param name="pasid">The PASID.</param>
     /// <param name="ptId">The id of the IOAS or page table; on return the id of what was attached.</param>
     /// <returns><see cref="Errno.None"/>, or the errno of the user's request.</returns>
     /// <remarks>Kernel op <c>pasid_attach_ioas</c>. Runs under the device set's lock. Called only with <see cref="SupportsPasid"/>.</remarks>
-    protected internal virtual Errno PasidAttachIoas(uint pasid, ref uint ptId) => Errno.EOPNOTSUPP;
+    protected internal virtual Errno PasidAttachIoas(uint pasid, ref uint ptId) => PasidAttachDefault(pasid, ref ptId);
 
     /// <summary>Disconnects one PASID; an unknown one is ignored.</summary>
     /// <param name="pasid">The PASID.</param>
     /// <remarks>Kernel op <c>pasid_detach_ioas</c>. Runs under the device set's lock.</remarks>
-    protected internal virtual void PasidDetachIoas(uint pasid)
-    {
-    }
+    protected internal virtual void PasidDetachIoas(uint pasid) => PasidDetachDefault(pasid);
 
     /// <summary>Called when the first user opens the device, once its DMA path is usable.</summary>
     /// <returns><see cref="Errno.None"/>, or an errno for the opener; <see cref="OnClose"/> is then not called.</returns>

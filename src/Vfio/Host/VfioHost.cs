@@ -26,6 +26,7 @@ public sealed partial class VfioHost : IAsyncDisposable
     private readonly List<VfioIommuDriver> _iommuDrivers = [];
     private readonly ILogger _logger;
     private readonly Lazy<EventLoop> _eventLoop;
+    private readonly ProcessMemoryAccount _account;
     private int _nextIommuGroup;
     private bool _disposed;
 
@@ -34,6 +35,7 @@ public sealed partial class VfioHost : IAsyncDisposable
     public VfioHost(VfioHostOptions? options = null)
     {
         Options = options ?? new VfioHostOptions();
+        _account = new ProcessMemoryAccount(Options.LockedMemory);
         _logger = Options.LoggerFactory.CreateLogger("Vfio.Host");
         _eventLoop = new Lazy<EventLoop>(() => new EventLoop("vfio event loop", LogCallbackFailed));
         RegisterIommuDriver(new NoIommuDriver(this));

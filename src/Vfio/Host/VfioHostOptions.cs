@@ -25,7 +25,7 @@ public sealed record VfioHostOptions
     /// <summary>The most mappings of a container, sampled when its type is set (<c>dma_entry_limit</c>).</summary>
     public int DmaEntryLimit { get; init; } = 65_535;
 
-    /// <summary>Where memory is charged that containers keep in place; without limit by default.</summary>
+    /// <summary>Where memory is charged that containers and iommufd keep in place for devices; without limit by default.</summary>
     public LockedMemoryAccount LockedMemory { get; init; } = new();
 
     /// <summary>Asked at the first open of a device whether its driver stays; false refuses the open with ENODEV (<c>try_module_get</c>).</summary>

@@ -27,10 +27,7 @@ public abstract class MigrationDataFile : VfioFile
     /// <see cref="EventLoopEvents.Write"/> when data is taken. After the session both, since both answer at once.
     /// </summary>
     /// <remarks><c>poll</c> on the data file.</remarks>
-    public EventLoopEvents Readiness => _ended ? EventLoopEvents.Read | EventLoopEvents.Write | EventLoopEvents.Error : GetReadiness();
-
-    /// <summary>Raised when <see cref="Readiness"/> may have changed, and when the session ended. Handlers must not block.</summary>
-    public event Action? ReadinessChanged;
+    public sealed override EventLoopEvents Readiness => _ended ? EventLoopEvents.Read | EventLoopEvents.Write | EventLoopEvents.Error : GetReadiness();
 
     /// <summary>Reads saved state.</summary>
     /// <param name="buffer">Receives the bytes.</param>
@@ -128,9 +125,6 @@ public abstract class MigrationDataFile : VfioFile
     /// <summary>Tells what would not have to wait now. A device that answers ENOMSG overrides it.</summary>
     /// <returns>Read and write by default.</returns>
     protected virtual EventLoopEvents GetReadiness() => EventLoopEvents.Read | EventLoopEvents.Write;
-
-    /// <summary>Raises <see cref="ReadinessChanged"/>. Call it without locks.</summary>
-    protected void NotifyReadiness() => ReadinessChanged?.Invoke();
 
     /// <summary>Nothing by default: the session goes on without its reader until the state changes.</summary>
     protected override void Close()

@@ -49,7 +49,7 @@ public sealed class SimulatedSpaprTableGroup : ISpaprTableGroup
     /// <summary>There are no page tables but windows: other containers do not suit the group.</summary>
     /// <param name="domain">Always null.</param>
     /// <returns><see cref="Errno.ENODEV"/>.</returns>
-    public Errno CreateDomain(out IIommuDomain? domain)
+    public Errno CreateDomain(DomainOptions options, UserData data, out IPagingDomain? domain)
     {
         domain = null;
         return Errno.ENODEV;

@@ -1,4 +1,5 @@
 using Vfio.Abi;
+using Vfio.Iommu;
 
 namespace Vfio;
 

@@ -1,0 +1,62 @@
+using Vfio.Abi;
+
+namespace Vfio.Iommu;
+
+/// <summary>A mapped range of an address space: which memory it shows, what the device may do there, and who is using it now.</summary>
+internal sealed class IovaArea : TransferGate
+{
+    private readonly ulong _sourceOffset;
+
+    public IovaArea(IovaRange range, MemorySource source, ulong sourceOffset, DmaAccess access)
+        : base(source)
+    {
+        Range = range;
+        Access = access;
+        _sourceOffset = sourceOffset;
+    }
+
+    public IovaRange Range { get; }
+
+    public DmaAccess Access { get; }
+
+    /// <summary>Set while an unmap asks accesses to let go: new pins and transfers are refused. Written under the map's lock.</summary>
+    public volatile bool PreventAccess;
+
+    /// <summary>Set while the area is made or unmade: it holds its addresses, and nobody sees more of it. Written under the map's lock.</summary>
+    public volatile bool IsBusy;
+
+    /// <summary>Number of pins on this area. Guarded by the map's lock.</summary>
+    public int Pins;
+
+    /// <summary>How many of <see cref="Pins"/> are a hardware queue's, which nobody can ask back. Guarded by the map's lock.</summary>
+    public int Locks;
+
+    /// <summary>Whether the source's pages are pinned because domains show the area. Guarded by the map's domain lock.</summary>
+    public bool IsHeld;
+
+    public ulong SourceOffset(ulong iova) => _sourceOffset + (iova - Range.Start);
+
+    /// <summary>The address of the area's first byte as the memory's owner knows it.</summary>
+    public ulong Hint => Source.PlacementHint(_sourceOffset);
+
+    /// <summary>Checks a transfer against the area's rights.</summary>
+    public Errno Check(DmaAccess wanted)
+    {
+        if (IsBusy)
+        {
+            return Errno.ENOENT;
+        }
+
+        if (PreventAccess)
+        {
+            return Errno.EINVAL;
+        }
+
+        if ((Access & wanted) != wanted)
+        {
+            return Errno.EPERM;
+        }
+
+        return (wanted & DmaAccess.Write) != 0 && !Source.IsWritable ? Errno.EPERM : Errno.None;
+    }
+}

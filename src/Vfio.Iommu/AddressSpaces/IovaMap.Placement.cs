@@ -1,0 +1,117 @@
+using System.Numerics;
+using Vfio.Abi;
+
+namespace Vfio.Iommu;
+
+internal sealed partial class IovaMap
+{
+    /// <summary>The checks of fixed placement, in their order (spec iommufd §3.3).</summary>
+    private Errno CheckFixed(ulong iova, ulong length)
+    {
+        if (length == 0 || ((length | iova) & (Alignment - 1)) != 0)
+        {
+            return Errno.EINVAL;
+        }
+
+        if (!IovaRange.TryCreate(iova, length, out IovaRange range))
+        {
+            return Errno.EOVERFLOW;
+        }
+
+        if (IntersectsReserved(range))
+        {
+            return Errno.EINVAL;
+        }
+
+        return _index.FindFrom(range.Start) is { } next && next.Range.Start <= range.Last ? Errno.EEXIST : Errno.None;
+    }
+
+    /// <summary>Chooses an address by the rules of automatic placement (spec iommufd §3.2).</summary>
+    private Errno Place(ulong hint, ulong length, out ulong iova)
+    {
+        iova = 0;
+        if (length == 0 || length >= ulong.MaxValue / 2)
+        {
+            return Errno.EOVERFLOW;
+        }
+
+        ulong align = BitOperations.RoundUpToPowerOf2(length);
+        if (hint != 0)
+        {
+            align = Math.Min(align, hint & (~hint + 1));
+        }
+
+        align = Math.Min(align, HugePageSize);
+        if (align < Alignment)
+        {
+            return Errno.EINVAL;
+        }
+
+        if (!IovaRange.TryCreateInclusive(PageSize, ulong.MaxValue - PageSize, out IovaRange search))
+        {
+            return Errno.ENOSPC;
+        }
+
+        foreach (IovaRange window in Windows(search))
+        {
+            // The rule applies to the window first, which may move its start up, and then to each gap in it.
+            if (!Candidate(window, hint, length, align, out ulong start)
+                || !IovaRange.TryCreateInclusive(start, window.Last, out IovaRange moved))
+            {
+                continue;
+            }
+
+            GapWalk walk = new(moved, _reserved, _index);
+            while (walk.Next(out IovaRange gap))
+            {
+                if (Candidate(gap, hint, length, align, out iova))
+                {
+                    return Errno.None;
+                }
+            }
+        }
+
+        return Errno.ENOSPC;
+    }
+
+    private static bool Candidate(IovaRange gap, ulong hint, ulong length, ulong align, out ulong iova)
+    {
+        iova = unchecked(gap.Start + align - 1) & ~(align - 1);
+        if (iova < gap.Start)
+        {
+            return false;
+        }
+
+        iova |= hint & (PageSize - 1);
+        return iova < gap.Last && gap.Last - iova >= length - 1;
+    }
+
+    private List<IovaRange> Windows(IovaRange search)
+    {
+        if (_allowed.Length == 0)
+        {
+            return [search];
+        }
+
+        List<IovaRange> merged = [];
+        foreach (IovaRange range in _allowed)
+        {
+            if (!IovaRange.TryCreateInclusive(Math.Max(range.Start, search.Start), Math.Min(range.Last, search.Last), out IovaRange clipped))
+            {
+                continue;
+            }
+
+            if (merged.Count > 0 && merged[^1].Last + 1 == clipped.Start
+                && IovaRange.TryCreateInclusive(merged[^1].Start, clipped.Last, out IovaRange joined))
+            {
+                merged[^1] = joined;
+            }
+            else
+            {
+                merged.Add(clipped);
+            }
+        }
+
+        return merged;
+    }
+}

@@ -1,0 +1,53 @@
+namespace Vfio.Iommu;
+
+/// <summary>
+/// What transfers pass on their way to memory. They enter and leave without a lock; whoever takes the memory away closes it, which
+/// stops new ones and waits for those inside, so that memory is never touched after it was unmapped.
+/// </summary>
+public abstract class TransferGate
+{
+    private int _transfers;
+    private volatile bool _closed;
+
+    private protected TransferGate(MemorySource source)
+    {
+        Source = source;
+    }
+
+    /// <summary>The memory.</summary>
+    public MemorySource Source { get; }
+
+    /// <summary>Enters: the memory stays until <see cref="Exit"/>.</summary>
+    /// <returns>False when it was taken away already.</returns>
+    internal bool TryEnter()
+    {
+        Interlocked.Increment(ref _transfers);
+        if (!_closed)
+        {
+            return true;
+        }
+
+        Exit();
+        return false;
+    }
+
+    /// <summary>Leaves. Call it exactly once for each entry.</summary>
+    public void Exit() => Interlocked.Decrement(ref _transfers);
+
+    /// <summary>Refuses new transfers and waits until those inside have ended.</summary>
+    internal void Close()
+    {
+        _closed = true;
+        Interlocked.MemoryBarrier();
+        SpinWait spin = default;
+        while (Volatile.Read(ref _transfers) != 0)
+        {
+            if (Source.HelpTransfers())
+            {
+                continue;
+            }
+
+            spin.SpinOnce();
+        }
+    }
+}

@@ -1,4 +1,0 @@
-namespace Vfio.Iommu;
-
-/// <summary>A piece of a pin: one area's memory.</summary>
-internal readonly record struct DmaPinSegment(IovaArea Area, nint Pointer, ulong Length);

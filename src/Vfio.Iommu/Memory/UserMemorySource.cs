@@ -1,0 +1,80 @@
+using Vfio.Abi;
+
+namespace Vfio.Iommu;
+
+/// <summary>A range of a user's addresses, as given to IOAS_MAP: nothing is checked until it is used, and a bad address is EFAULT.</summary>
+public sealed class UserMemorySource : MemorySource
+{
+    private readonly IUserMemory _memory;
+    private readonly ulong _address;
+
+    /// <summary>Shows a range of addresses.</summary>
+    /// <param name="memory">Whose addresses.</param>
+    /// <param name="address">First address.</param>
+    /// <param name="length">Length in bytes.</param>
+    /// <param name="writable">Whether writes are allowed.</param>
+    public UserMemorySource(IUserMemory memory, ulong address, ulong length, bool writable)
+    {
+        _memory = memory;
+        _address = address;
+        Length = length;
+        IsWritable = writable;
+    }
+
+    /// <inheritdoc/>
+    public override ulong Length { get; }
+
+    /// <inheritdoc/>
+    public override bool IsWritable { get; }
+
+    /// <inheritdoc/>
+    public override string Kind => "user";
+
+    /// <inheritdoc/>
+    public override ulong PlacementHint(ulong offset) => unchecked(_address + offset);
+
+    /// <inheritdoc/>
+    protected override bool CountsPins => _memory is IPinnableUserMemory;
+
+    /// <inheritdoc/>
+    public override Errno Read(ulong offset, Span<byte> destination) => _memory.Read(_address + offset, destination);
+
+    /// <inheritdoc/>
+    public override Errno Write(ulong offset, ReadOnlySpan<byte> source) => _memory.Write(_address + offset, source);
+
+    /// <inheritdoc/>
+    public override nint GetPointer(ulong offset)
+        => (_memory as IDirectUserMemory)?.GetPointer(_address + offset, Length - offset, IsWritable) ?? 0;
+
+    /// <inheritdoc/>
+    protected internal override Errno PutInPlace(ulong page, ulong count)
+    {
+        ulong address = (_address & ~(PageSize - 1)) + (page * PageSize);
+        if (_memory is IPinnableUserMemory pinnable)
+        {
+            return pinnable.Pin(address, count * PageSize, IsWritable);
+        }
+
+        // Nobody can be made to keep the pages; but they are there now.
+        Span<byte> probe = stackalloc byte[1];
+        for (ulong i = 0; i < count; i++)
+        {
+            Errno error = _memory.Read(address + (i * PageSize), probe);
+            if (error != Errno.None)
+            {
+                return error;
+            }
+        }
+
+        return Errno.None;
+    }
+
+    /// <inheritdoc/>
+    protected internal override void LetGo(ulong page, ulong count)
+        => (_memory as IPinnableUserMemory)?.Unpin((_address & ~(PageSize - 1)) + (page * PageSize), count * PageSize);
+
+    /// <inheritdoc/>
+    protected override void Release()
+    {
+    }
+}
