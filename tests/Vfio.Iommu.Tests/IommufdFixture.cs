@@ -47,7 +47,7 @@ internal sealed class IommufdFixture : IDisposable
     public Errno Reserve(ulong start, ulong last)
     {
         Assert.True(IovaRange.TryCreateInclusive(start, last, out IovaRange range));
-        return Ioas.Map.Reserve(range, this);
+        return Ioas.Map.Reserve([range], this);
     }
 
     public IommufdAccess Access(Action<ulong, ulong>? unmap = null, bool attach = true)

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Vfio.Abi;
+using Vfio.Iommu;
 
 namespace Vfio.Tests;
 

@@ -112,10 +112,14 @@ internal sealed class RecordingDevice : VfioDevice
     protected internal override Errno PasidAttachIoas(uint pasid, ref uint ptId)
     {
         Record($"pasid_attach {pasid}");
-        return Errno.None;
+        return Group!.Type == VfioGroupType.Iommu ? base.PasidAttachIoas(pasid, ref ptId) : Errno.None;
     }
 
-    protected internal override void PasidDetachIoas(uint pasid) => Record($"pasid_detach {pasid}");
+    protected internal override void PasidDetachIoas(uint pasid)
+    {
+        Record($"pasid_detach {pasid}");
+        base.PasidDetachIoas(pasid);
+    }
 
     protected internal override Errno OnOpen()
     {

@@ -4,62 +4,9 @@ using static Vfio.Iommu.Tests.IommufdFixture;
 
 namespace Vfio.Iommu.Tests;
 
-/// <summary>Random operations against a naïve model, and readers against writers.</summary>
-public sealed class IovaMapModelTests
+/// <summary>Many areas, and readers against writers.</summary>
+public sealed class IovaMapTests
 {
-    [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(3)]
-    [InlineData(4)]
-    public void Random_operations_match_a_sorted_list(int seed)
-    {
-        Random random = new(seed);
-        using IommufdFixture f = new();
-        SortedDictionary<ulong, ulong> model = [];
-        MemorySource source = f.B();
-        for (int step = 0; step < 20_000; step++)
-        {
-            ulong start = (ulong)random.Next(0, 3000);
-            ulong length = (ulong)random.Next(1, random.Next(4) == 0 ? 200 : 4);
-            if (random.Next(3) != 0)
-            {
-                bool free = !model.Any(area => area.Key < start + length && start < area.Key + area.Value);
-                Assert.Equal(free ? Errno.None : Errno.EEXIST, f.Ioas.MapFixed(start, length, source, 0, DmaAccess.Read));
-                if (free)
-                {
-                    model.Add(start, length);
-                }
-            }
-            else
-            {
-                ulong removed = 0;
-                Errno expected = Errno.None;
-                foreach ((ulong at, ulong size) in model.Where(area => area.Key < start + length && start < area.Key + area.Value).ToList())
-                {
-                    if (at < start || at + size > start + length)
-                    {
-                        expected = Errno.ENOENT;
-                        break;
-                    }
-
-                    model.Remove(at);
-                    removed += size;
-                }
-
-                Assert.Equal(expected, f.Unmap(start, length, out ulong unmapped));
-                Assert.Equal(removed, unmapped);
-            }
-
-            ulong probe = (ulong)random.Next(0, 3300);
-            bool mapped = model.Any(area => probe >= area.Key && probe < area.Key + area.Value);
-            Assert.Equal(mapped, f.Ioas.TryGetArea(probe, out _));
-            Assert.Equal(model.Count, f.Ioas.AreaCount);
-        }
-
-        source.RemoveReference();
-    }
-
     [Fact]
     public void Many_areas_ascending_and_descending_are_all_found()
     {

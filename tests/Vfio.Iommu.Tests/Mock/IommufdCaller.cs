@@ -19,14 +19,21 @@ internal sealed class IommufdCaller : IDisposable
     /// <summary>B: 16 pages at a huge-page aligned address of the caller.</summary>
     public const ulong B = 0x7f0000000000;
 
-    public IommufdCaller(CallerCapabilities capabilities = CallerCapabilities.All)
+    private readonly List<IommufdDevice> _devices = [];
+    private int _nextGroup = 100;
+
+    public IommufdCaller(CallerCapabilities capabilities = CallerCapabilities.All, ProcessMemoryAccount? account = null)
     {
-        Context = new IommufdContext(capabilities: () => capabilities);
+        Identity = new Vfio.Iommu.IommufdCaller(capabilities, account);
+        Context = new IommufdContext(caller: () => Identity);
     }
+
+    /// <summary>Who calls; may change between calls.</summary>
+    public Vfio.Iommu.IommufdCaller Identity { get; set; }
 
     public IommufdContext Context { get; }
 
-    public TestUserMemory Memory { get; } = new(4096);
+    public CallerMemory Memory { get; } = new();
 
     public TestFileTable Files { get; } = new();
 
@@ -162,5 +169,67 @@ internal sealed class IommufdCaller : IDisposable
         return ioas!;
     }
 
-    public void Dispose() => Context.Dispose();
+    /// <summary>Binds a device of a mock in a group of its own, or of the group given.</summary>
+    public IommufdDevice Bind(MockIommu? hardware = null, IommuGroup? group = null, bool tracks = true, uint pasids = 0)
+    {
+        group ??= new IommuGroup(_nextGroup++, null, hardware ?? new MockIommu());
+        Assert.Equal(Errno.None, Context.BindDevice(new MockDevice(group) { TracksWrites = tracks, PasidCount = pasids }, false, out IommufdDevice? bound));
+        _devices.Add(bound!);
+        return bound!;
+    }
+
+    /// <summary>Binds a device and attaches it.</summary>
+    public IommufdDevice Attach(uint target, MockIommu? hardware = null, bool tracks = true, uint pasids = 0)
+    {
+        IommufdDevice device = Bind(hardware, null, tracks, pasids);
+        Assert.Equal(Errno.None, device.Attach(ref target));
+        return device;
+    }
+
+    public Errno PageTable(uint device, uint target, out uint id, uint flags = 0, uint type = 0, uint? data = null, uint length = 4, uint fault = 0, uint reserved = 0, uint reserved2 = 0)
+    {
+        BitConverter.TryWriteBytes(Memory.Bytes.AsSpan(256), data ?? 0);
+        iommu_hwpt_alloc command = new()
+        {
+            flags = flags,
+            dev_id = device,
+            pt_id = target,
+            data_type = type,
+            data_len = type == 0 && data is null ? 0 : length,
+            data_uptr = ListAddress,
+            fault_id = fault,
+            __reserved = reserved,
+            __reserved2 = reserved2,
+        };
+        Errno error = Call(IommufdUapi.IOMMU_HWPT_ALLOC, ref command);
+        id = command.out_hwpt_id;
+        return error;
+    }
+
+    public T Get<T>(uint id)
+        where T : IommufdObject
+    {
+        Assert.Equal(Errno.None, Context.TryGet(id, out T? value));
+        Context.Put(value!);
+        return value!;
+    }
+
+    /// <summary>Unbinds what is still bound, closes everything, and sees that no page of B is left pinned.</summary>
+    public void Dispose()
+    {
+        foreach (IommufdDevice device in _devices)
+        {
+            device.Detach();
+            device.Unbind();
+        }
+
+        Context.Dispose();
+        foreach (object file in Files.Files.Values)
+        {
+            (file as VfioFile)?.Dispose();
+        }
+
+        Assert.Equal(0, Memory.PinCount);
+        Memory.Dispose();
+    }
 }

@@ -1,0 +1,102 @@
+using System.Runtime.InteropServices;
+using Vfio.Abi;
+
+namespace Vfio.Iommu.Tests;
+
+/// <summary>The hardware of the kernel's own selftests: 2048-byte pages, an aperture, first stages, virtual IOMMUs (spec iommufd §7.10).</summary>
+internal sealed class MockIommu : IIommuHardware
+{
+    public const ulong Base = 0x1000000;
+    public const ulong Last = 0x7fffffff;
+    public const ulong PageSize = 2048;
+    public const uint NestedType = 0xdead;
+    public const uint InfoType = 0xfeedbeef;
+    public const uint InvalidateType = 0xdeadbeef;
+    public const uint ViommuType = 0xdeadbeef;
+    public const uint QueueType = 0xdeadbeef;
+    public const uint EventType = 0xbeefbeef;
+    public const uint FailingPasid = 1024;
+
+    public IReadOnlyList<ReservedRegion> ReservedRegions { get; init; } = [];
+
+    public bool HasIsolatedMsi { get; init; } = true;
+
+    public bool SupportsDomainOptions { get; init; } = true;
+
+    /// <summary>The pages that its domains have: every power of two from 2048 on.</summary>
+    public ulong PageSizes { get; init; } = ~(PageSize - 1);
+
+    public IovaRange Aperture { get; init; } = Range(Base, Last);
+
+    public bool EnforcesCoherency { get; init; } = true;
+
+    /// <summary>What attaching a PASID to it costs: the second time in a row with <see cref="FailingPasid"/> it fails once.</summary>
+    public int FailingPasidAttaches { get; set; }
+
+    public static IovaRange Range(ulong start, ulong last)
+    {
+        Assert.True(IovaRange.TryCreateInclusive(start, last, out IovaRange range));
+        return range;
+    }
+
+    public Errno CreateDomain(DomainOptions options, UserData data, out IPagingDomain? domain)
+    {
+        domain = null;
+        if (data.Length != 0)
+        {
+            return Errno.EOPNOTSUPP;
+        }
+
+        DomainOptions simulated = options & ~DomainOptions.NestParent;
+        SimulatedIommu iommu = new() { PageSizes = PageSizes, Aperture = Aperture, EnforcesCoherency = EnforcesCoherency };
+        Errno error = iommu.CreateDomain(simulated, default, out IPagingDomain? inner);
+        domain = error == Errno.None ? new MockDomain(this, inner!) : null;
+        return error;
+    }
+
+    public Errno CreateNestedDomain(IPagingDomain parent, DomainOptions options, UserData data, out INestedDomain? domain)
+    {
+        domain = null;
+        Errno error = parent is MockDomain ? data.Read(NestedType, 4, out NestedData nested) : Errno.EINVAL;
+        if (error == Errno.None && data.Read(NestedType, 4, out nested) == Errno.None)
+        {
+            domain = new MockNestedDomain(nested.Iotlb, null);
+        }
+
+        return error;
+    }
+
+    public bool SupportsVirtualIommu(uint type) => type == ViommuType;
+
+    public Errno CreateVirtualIommu(uint type, VirtualIommu viommu, UserData data, out IVirtualIommuHardware? hardware)
+    {
+        hardware = null;
+        MockViommu created = new(viommu);
+        Errno error = created.Start(data);
+        if (error == Errno.None)
+        {
+            hardware = created;
+        }
+
+        return error;
+    }
+
+    public Errno Describe(ref uint type, out ReadOnlyMemory<byte> data)
+    {
+        data = default;
+        if (type != 0 && type != InfoType)
+        {
+            return Errno.EOPNOTSUPP;
+        }
+
+        type = InfoType;
+        data = new byte[] { 0, 0, 0, 0, 0xef, 0xbe, 0xad, 0xde };
+        return Errno.None;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    public struct NestedData
+    {
+        public uint Iotlb;
+    }
+}
