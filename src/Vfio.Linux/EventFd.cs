@@ -3,11 +3,13 @@ using Vfio.Abi;
 namespace Vfio.Linux;
 
 /// <summary>
-/// A counter in the kernel that one side adds to and the other waits for: how interrupts and doorbells travel. Non-blocking,
-/// close-on-exec. Safe for use by many threads.
+/// A counter in the kernel that one side adds to and the other waits for: how interrupts and doorbells travel. Signalling and taking
+/// never wait; close-on-exec. Safe for use by many threads.
 /// </summary>
 public sealed class EventFd : IDisposable
 {
+    private readonly bool _isBlocking;
+
     /// <summary>Makes a new eventfd.</summary>
     /// <param name="initial">The counter's first value.</param>
     /// <exception cref="LinuxException">The process or the system has no descriptor left.</exception>
@@ -22,22 +24,24 @@ public sealed class EventFd : IDisposable
         Descriptor = new FileDescriptor(fd, ownsHandle: true);
     }
 
-    private EventFd(FileDescriptor descriptor)
+    private EventFd(FileDescriptor descriptor, bool isBlocking)
     {
         Descriptor = descriptor;
+        _isBlocking = isBlocking;
     }
 
     /// <summary>The descriptor, owned by this object.</summary>
     public FileDescriptor Descriptor { get; }
 
-    /// <summary>Takes over a descriptor that came from elsewhere, after checking that it is an eventfd, and makes it non-blocking.</summary>
+    /// <summary>Takes over a descriptor that came from elsewhere, after checking that it is an eventfd.</summary>
     /// <param name="fd">The descriptor. The new object owns it after success; after a failure it stays the caller's.</param>
     /// <param name="eventFd">The result after success.</param>
     /// <returns>EINVAL if it is not an eventfd.</returns>
     /// <remarks>
-    /// The non-blocking flag belongs to the open file, which the sender still shares. One who clears it again and fills the
-    /// counter makes the next <see cref="Signal"/> wait, so a peer's eventfd is to be signalled only from threads that serve
-    /// nobody but that peer.
+    /// Whether reads and writes wait is a property of the open file, which the sender shares and may rely on: libvfio-user's client waits
+    /// for interrupts in a read. So it stays as it is; a blocking one is looked at before it is written or read. A sender who fills the
+    /// counter in between, or makes the file blocking later, makes the next <see cref="Signal"/> wait, so a peer's eventfd is to be
+    /// signalled only from threads that serve nobody but that peer.
     /// </remarks>
     public static Errno TryAdopt(FileDescriptor fd, out EventFd? eventFd)
     {
@@ -48,19 +52,24 @@ public sealed class EventFd : IDisposable
             return Errno.EINVAL;
         }
 
-        Errno error = fd.TrySetNonBlocking();
+        Errno error = fd.TryGetNonBlocking(out bool isNonBlocking);
         if (error == Errno.None)
         {
-            eventFd = new EventFd(fd);
+            eventFd = new EventFd(fd, !isNonBlocking);
         }
 
         return error;
     }
 
-    /// <summary>Adds to the counter with one write. A counter that is full counts as signalled: whoever waits for it is awake already.</summary>
-    /// <param name="value">What to add, below <see cref="ulong.MaxValue"/>, which Linux answers with EINVAL.</param>
+    /// <summary>Adds to the counter. A counter that is full counts as signalled: whoever waits for it is awake already.</summary>
+    /// <param name="value">What to add, below <see cref="ulong.MaxValue"/>, which Linux answers with EINVAL; 1 for a peer's, in which there may be no room for more.</param>
     public unsafe Errno Signal(ulong value = 1)
     {
+        if (_isBlocking && Poll.Wait(Descriptor, EventLoopEvents.Write, 0).Value == 0)
+        {
+            return Errno.None;
+        }
+
         // SAFETY: eight bytes of a local.
         while (Interop.Write(Descriptor, &value, sizeof(ulong)) < 0)
         {
@@ -80,13 +89,17 @@ public sealed class EventFd : IDisposable
     public unsafe bool TryConsume(out ulong count)
     {
         ulong value = 0;
+        count = 0;
+        if (_isBlocking && !Wait(0))
+        {
+            return false;
+        }
 
         // SAFETY: eight bytes of a local.
         while (Interop.Read(Descriptor, &value, sizeof(ulong)) < 0)
         {
             if (Interop.LastError != Errno.EINTR)
             {
-                count = 0;
                 return false;
             }
         }
@@ -103,5 +116,5 @@ public sealed class EventFd : IDisposable
     /// <summary>Closes the descriptor. Idempotent.</summary>
     public void Dispose() => Descriptor.Dispose();
 
-    internal static EventFd FromOwned(int fd) => new(new FileDescriptor(fd, ownsHandle: true));
+    internal static EventFd FromOwned(int fd) => new(new FileDescriptor(fd, ownsHandle: true), isBlocking: false);
 }

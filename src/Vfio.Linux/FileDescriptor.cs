@@ -115,6 +115,15 @@ public class FileDescriptor : SafeHandle
     /// </summary>
     public bool IsEventFd() => LinkEquals("anon_inode:[eventfd]"u8);
 
+    /// <summary>Asks whether reads and writes of this open file answer <see cref="Errno.EAGAIN"/> instead of waiting.</summary>
+    /// <param name="isNonBlocking">The answer after success; every holder of the open file may change it.</param>
+    public Errno TryGetNonBlocking(out bool isNonBlocking)
+    {
+        int flags = Interop.Fcntl(this, Interop.FcntlGetFlags, 0);
+        isNonBlocking = flags >= 0 && (flags & Interop.OpenNonBlocking) != 0;
+        return flags < 0 ? Interop.LastError : Errno.None;
+    }
+
     /// <summary>Makes reads and writes answer <see cref="Errno.EAGAIN"/> instead of waiting, for every holder of this open file.</summary>
     public Errno TrySetNonBlocking()
     {

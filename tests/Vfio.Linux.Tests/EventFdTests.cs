@@ -53,9 +53,9 @@ public sealed partial class EventFdTests
     }
 
     [Fact]
-    public void TryAdopt_blocking_eventfd_becomes_non_blocking()
+    public void TryAdopt_blocking_eventfd_stays_so_and_is_never_waited_for()
     {
-        FileDescriptor raw = new(MakeBlockingEventFd(), ownsHandle: true);
+        FileDescriptor raw = BlockingEventFd.Create();
 
         Assert.Equal(Errno.None, EventFd.TryAdopt(raw, out EventFd? eventFd));
 
@@ -65,6 +65,10 @@ public sealed partial class EventFdTests
             Assert.False(eventFd.TryConsume(out _));
             Assert.Equal(Errno.None, eventFd.Signal(ulong.MaxValue - 1));
             Assert.Equal(Errno.None, eventFd.Signal());
+            Assert.Equal(Errno.None, raw.TryGetNonBlocking(out bool isNonBlocking));
+            Assert.False(isNonBlocking);
+            Assert.True(eventFd.TryConsume(out ulong count));
+            Assert.Equal(ulong.MaxValue - 1, count);
         }
 
         Assert.True(raw.IsClosed);
@@ -114,8 +118,6 @@ public sealed partial class EventFdTests
         Assert.Equal(1000u, count);
     }
 
-    private static int MakeBlockingEventFd() => EventFdCall(0, 0x80000);
-
     private static unsafe int MakePipe(out FileDescriptor reading, out FileDescriptor writing)
     {
         int* pair = stackalloc int[2];
@@ -124,9 +126,6 @@ public sealed partial class EventFdTests
         writing = new FileDescriptor(pair[1], ownsHandle: true);
         return result;
     }
-
-    [LibraryImport("libc", EntryPoint = "eventfd")]
-    private static partial int EventFdCall(uint initial, int flags);
 
     [LibraryImport("libc", EntryPoint = "pipe2")]
     private static unsafe partial int PipeCall(int* pair, int flags);

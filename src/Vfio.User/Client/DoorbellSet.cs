@@ -13,10 +13,14 @@ public sealed class DoorbellSet : IReadOnlyList<RegionDoorbell>, IDisposable
     private const int LongStride = 48;
     private const uint DataMatchFlag = 1;
     private readonly RegionDoorbell[] _doorbells;
+    private readonly EventFd[] _eventFds;
 
-    internal DoorbellSet(RegionDoorbell[] doorbells)
+    /// <param name="doorbells">The doorbells.</param>
+    /// <param name="eventFds">The eventfd of each, owned by this object; several may share one.</param>
+    internal DoorbellSet(RegionDoorbell[] doorbells, EventFd[] eventFds)
     {
         _doorbells = doorbells;
+        _eventFds = eventFds;
     }
 
     /// <inheritdoc/>
@@ -27,14 +31,9 @@ public sealed class DoorbellSet : IReadOnlyList<RegionDoorbell>, IDisposable
 
     /// <summary>Rings a doorbell: the device does what the write of the register would do.</summary>
     /// <param name="index">0 to <see cref="Count"/> − 1.</param>
-    /// <returns><see cref="Errno.None"/>; <see cref="Errno.EAGAIN"/> when the device has not heard very many rings before it.</returns>
+    /// <returns><see cref="Errno.None"/>, or why the eventfd could not be written.</returns>
     /// <remarks>Rings that come while the device has not heard the one before are one ring.</remarks>
-    public Errno Ring(int index)
-    {
-        Span<byte> one = stackalloc byte[sizeof(ulong)];
-        BinaryPrimitives.WriteUInt64LittleEndian(one, 1);
-        return _doorbells[index].Descriptor.Write(one).Error;
-    }
+    public Errno Ring(int index) => _eventFds[index].Signal();
 
     /// <inheritdoc/>
     public IEnumerator<RegionDoorbell> GetEnumerator() => ((IEnumerable<RegionDoorbell>)_doorbells).GetEnumerator();
@@ -45,9 +44,9 @@ public sealed class DoorbellSet : IReadOnlyList<RegionDoorbell>, IDisposable
     /// <summary>Closes the eventfds. Idempotent.</summary>
     public void Dispose()
     {
-        foreach (RegionDoorbell doorbell in _doorbells)
+        foreach (EventFd eventFd in _eventFds)
         {
-            doorbell.Descriptor.Dispose();
+            eventFd.Dispose();
         }
     }
 
@@ -57,7 +56,7 @@ public sealed class DoorbellSet : IReadOnlyList<RegionDoorbell>, IDisposable
         doorbells = null;
         if (info.count == 0)
         {
-            doorbells = new DoorbellSet([]);
+            doorbells = new DoorbellSet([], []);
             return Errno.None;
         }
 
@@ -69,7 +68,8 @@ public sealed class DoorbellSet : IReadOnlyList<RegionDoorbell>, IDisposable
 
         List<RegionDoorbell> list = [];
         Errno error = Errno.None;
-        Dictionary<uint, FileDescriptor> taken = [];
+        List<EventFd> eventFds = [];
+        Dictionary<uint, EventFd> taken = [];
         for (; !entries.IsEmpty && error == Errno.None; entries = entries[(int)stride..])
         {
             if (BinaryPrimitives.ReadUInt32LittleEndian(entries[20..]) != (uint)VfioUserIoFdType.IoEventFd)
@@ -83,47 +83,54 @@ public sealed class DoorbellSet : IReadOnlyList<RegionDoorbell>, IDisposable
                 continue; // A place without an eventfd: writes there are messages.
             }
 
-            error = Take(index, descriptors, taken, out FileDescriptor? eventFd);
+            error = Take(index, descriptors, taken, out EventFd? eventFd);
             if (error == Errno.None)
             {
                 bool matches = (BinaryPrimitives.ReadUInt32LittleEndian(entries[24..]) & DataMatchFlag) != 0;
                 ulong data = BinaryPrimitives.ReadUInt64LittleEndian(entries[((int)stride - sizeof(ulong))..]);
                 ulong size = BinaryPrimitives.ReadUInt64LittleEndian(entries[8..]);
                 list.Add(new RegionDoorbell(
-                    BinaryPrimitives.ReadUInt64LittleEndian(entries), (uint)Math.Min(size, uint.MaxValue), eventFd!, matches ? data : null));
+                    BinaryPrimitives.ReadUInt64LittleEndian(entries), (uint)Math.Min(size, uint.MaxValue), eventFd!.Descriptor, matches ? data : null));
+                eventFds.Add(eventFd);
             }
         }
 
         if (error != Errno.None)
         {
-            foreach (FileDescriptor descriptor in taken.Values)
+            foreach (EventFd eventFd in taken.Values)
             {
-                descriptor.Dispose();
+                eventFd.Dispose();
             }
 
             return error;
         }
 
-        doorbells = new DoorbellSet([.. list]);
+        doorbells = new DoorbellSet([.. list], [.. eventFds]);
         return Errno.None;
     }
 
     /// <summary>Several entries may share a descriptor.</summary>
-    private static Errno Take(uint index, DescriptorList descriptors, Dictionary<uint, FileDescriptor> taken, out FileDescriptor? eventFd)
+    private static Errno Take(uint index, DescriptorList descriptors, Dictionary<uint, EventFd> taken, out EventFd? eventFd)
     {
         if (taken.TryGetValue(index, out eventFd))
         {
             return Errno.None;
         }
 
-        // Only an eventfd is written to: whatever else it is could make the caller wait.
-        if (index >= (uint)descriptors.Count || descriptors[(int)index]?.IsEventFd() != true)
+        FileDescriptor? descriptor = index < (uint)descriptors.Count ? descriptors.Take((int)index) : null;
+        if (descriptor is null)
         {
             return Errno.EPROTO;
         }
 
-        eventFd = descriptors.Take((int)index);
+        // Only an eventfd is written to: whatever else it is could make the caller wait.
+        if (EventFd.TryAdopt(descriptor, out eventFd) != Errno.None)
+        {
+            descriptor.Dispose();
+            return Errno.EPROTO;
+        }
+
         taken.Add(index, eventFd!);
-        return eventFd!.TrySetNonBlocking();
+        return Errno.None;
     }
 }

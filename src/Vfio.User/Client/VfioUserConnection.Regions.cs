@@ -34,7 +34,7 @@ public sealed partial class VfioUserConnection
 
         if (info.count == 0)
         {
-            doorbells = new DoorbellSet([]);
+            doorbells = new DoorbellSet([], []);
             return Errno.None;
         }
 

@@ -4,6 +4,7 @@ using Vfio.Abi;
 using Vfio.Linux;
 using Vfio.Pci;
 using Vfio.Testing;
+using Vfio.TestUtilities;
 using Vfio.User.Tests.Devices;
 
 namespace Vfio.User.Tests.Conformance;
@@ -221,6 +222,25 @@ public sealed class InterruptCases : ConformanceTest
         using Events events = new(1);
         Assert.Equal(Errno.None, events.Signal(0, ulong.MaxValue - 1));
         Assert.Equal(Errno.None, client.SetIrqs(Msix, Fd | Trigger, 0, 1, default, events.Descriptors));
+        long started = Stopwatch.GetTimestamp();
+        Assert.Equal(InterruptDelivery.Delivered, pair.Device.Interrupts.Signal(0));
+        Assert.Equal(Errno.None, client.SetIrqs(Msix, None | Trigger, 0, 1));
+        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 2);
+    }
+
+    /// <summary>As libvfio-user's client does, which waits for its interrupt in a read.</summary>
+    [Fact]
+    public void Case045_blocking_eventfd_stays_so_and_its_full_counter_does_not_block()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using RawVfioUserClient client = pair.ConnectRaw();
+        using FileDescriptor eventFd = BlockingEventFd.Create();
+        Assert.Equal(Errno.None, client.SetIrqs(Msix, Fd | Trigger, 0, 1, default, eventFd));
+        Assert.Equal(InterruptDelivery.Delivered, pair.Device.Interrupts.Signal(0));
+        Assert.Equal(Errno.None, eventFd.TryGetNonBlocking(out bool isNonBlocking));
+        Assert.False(isNonBlocking);
+
+        Assert.Equal(8, eventFd.Write(BitConverter.GetBytes(ulong.MaxValue - 2)).Value);
         long started = Stopwatch.GetTimestamp();
         Assert.Equal(InterruptDelivery.Delivered, pair.Device.Interrupts.Signal(0));
         Assert.Equal(Errno.None, client.SetIrqs(Msix, None | Trigger, 0, 1));
