@@ -29,27 +29,45 @@ public sealed partial class UnixSocket : IDisposable
     /// <param name="backlog">How many connections wait to be accepted.</param>
     /// <param name="socket">The listening socket after success.</param>
     /// <returns>ENAMETOOLONG for a path that is too long, EADDRINUSE if the file is there, EINVAL for an empty path or one with NUL.</returns>
+    /// <remarks>
+    /// The file appears when connections are accepted and not before, so that whoever waits for it can connect at once: the socket is made under
+    /// a name with a suffix, which the kernel goes on showing as its address, and renamed. Where the suffix has no room in the
+    /// 107 bytes, or the file system cannot rename without replacing, it is made in place.
+    /// </remarks>
     public static Errno TryListen(string path, int backlog, out UnixSocket? socket)
     {
-        Errno error = TryOpen(path, connect: false, out socket);
-        if (error == Errno.None)
+        ArgumentNullException.ThrowIfNull(path);
+        if (path.Length > 0 && path[0] != '\0')
         {
-            error = Interop.ToErrno(Interop.Listen(socket!.Descriptor, backlog));
-            if (error != Errno.None)
+            string aside = $"{path}.{Random.Shared.Next():x}";
+            if (TryListenAt(aside, backlog, out socket) == Errno.None)
             {
-                socket.Dispose();
+                Errno renamed = Interop.ToErrno(Interop.Rename(
+                    Interop.CurrentDirectory, aside, Interop.CurrentDirectory, path, Interop.RenameNoReplace));
+                if (renamed == Errno.None)
+                {
+                    return Errno.None;
+                }
+
+                socket!.Dispose();
                 socket = null;
+                _ = Interop.Unlink(aside);
+                if (renamed == Errno.EEXIST)
+                {
+                    return Errno.EADDRINUSE;
+                }
             }
         }
 
-        return error;
+        return TryListenAt(path, backlog, out socket);
     }
 
-    /// <summary>Connects to a listening socket. Waits while its backlog is full.</summary>
+    /// <summary>Connects to a listening socket.</summary>
     /// <param name="path">The path, as in <see cref="TryListen"/>.</param>
     /// <param name="socket">The connection after success.</param>
-    /// <returns>ENOENT without a file, ECONNREFUSED if nobody listens, EACCES without the right to write to it.</returns>
-    public static Errno TryConnect(string path, out UnixSocket? socket) => TryOpen(path, connect: true, out socket);
+    /// <param name="timeout">How long to wait while the backlog is full; null for ever.</param>
+    /// <returns>ENOENT without a file, ECONNREFUSED if nobody listens, EACCES without the right to write to it, EAGAIN after the time-out.</returns>
+    public static Errno TryConnect(string path, out UnixSocket? socket, TimeSpan? timeout = null) => TryOpen(path, connect: true, timeout, out socket);
 
     /// <summary>Makes two sockets that are connected to each other.</summary>
     /// <param name="first">One end; the caller owns both.</param>
@@ -150,7 +168,23 @@ public sealed partial class UnixSocket : IDisposable
     /// <summary>Closes the descriptor. Does not wake a thread that waits in it: call <see cref="Shutdown"/> first. Idempotent.</summary>
     public void Dispose() => Descriptor.Dispose();
 
-    private static unsafe Errno TryOpen(string path, bool connect, out UnixSocket? socket)
+    private static Errno TryListenAt(string path, int backlog, out UnixSocket? socket)
+    {
+        Errno error = TryOpen(path, connect: false, timeout: null, out socket);
+        if (error == Errno.None)
+        {
+            error = Interop.ToErrno(Interop.Listen(socket!.Descriptor, backlog));
+            if (error != Errno.None)
+            {
+                socket.Dispose();
+                socket = null;
+            }
+        }
+
+        return error;
+    }
+
+    private static unsafe Errno TryOpen(string path, bool connect, TimeSpan? timeout, out UnixSocket? socket)
     {
         ArgumentNullException.ThrowIfNull(path);
         socket = null;
@@ -183,6 +217,11 @@ public sealed partial class UnixSocket : IDisposable
         }
 
         UnixSocket result = new(new FileDescriptor(fd, ownsHandle: true));
+        if (timeout is { } limit)
+        {
+            // A connection that waits for room in the backlog counts as sending.
+            result.SetSendTimeout(limit);
+        }
 
         // An abstract name has exactly its length; a path counts its NUL.
         uint addressLength = (uint)(2 + length + (isAbstract ? 0 : 1));
@@ -194,6 +233,11 @@ public sealed partial class UnixSocket : IDisposable
                 : Interop.Bind(result.Descriptor, address, addressLength));
             if (error == Errno.None)
             {
+                if (timeout is not null)
+                {
+                    result.SetSendTimeout(Timeout.InfiniteTimeSpan);
+                }
+
                 socket = result;
                 return Errno.None;
             }

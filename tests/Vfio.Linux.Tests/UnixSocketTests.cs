@@ -336,6 +336,56 @@ public sealed class UnixSocketTests : IDisposable
     }
 
     [Fact]
+    public void TryListen_file_appears_when_connections_are_accepted()
+    {
+        string directory = Directory.CreateTempSubdirectory("vfio-").FullName;
+        try
+        {
+            for (int round = 0; round < 100; round++)
+            {
+                string path = $"{directory}/{round}";
+                Errno error = Errno.ENOENT;
+                Thread client = new(() =>
+                {
+                    do
+                    {
+                        error = UnixSocket.TryConnect(path, out UnixSocket? socket);
+                        socket?.Dispose();
+                    }
+                    while (error == Errno.ENOENT);
+                });
+                client.Start();
+                Assert.Equal(Errno.None, UnixSocket.TryListen(path, 4, out UnixSocket? listener));
+                Assert.True(client.Join(5000));
+                Assert.Equal(Errno.None, error);
+                listener!.Dispose();
+            }
+
+            Assert.Equal(100, Directory.GetFiles(directory).Length);
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    [Fact]
+    public void TryConnect_full_backlog_answers_EAGAIN_after_the_time_out()
+    {
+        string name = $"\0vfio-{Guid.NewGuid():N}";
+        Assert.Equal(Errno.None, UnixSocket.TryListen(name, 0, out UnixSocket? listener));
+        using (listener)
+        {
+            Assert.Equal(Errno.None, UnixSocket.TryConnect(name, out UnixSocket? first));
+            using (first)
+            {
+                Assert.Equal(Errno.EAGAIN, UnixSocket.TryConnect(name, out UnixSocket? second, TimeSpan.FromMilliseconds(5)));
+                Assert.Null(second);
+            }
+        }
+    }
+
+    [Fact]
     public void Shutdown_wakes_an_accept()
     {
         string name = $"\0vfio-{Guid.NewGuid():N}";

@@ -17,6 +17,7 @@ internal static partial class Interop
     internal const uint MemfdCloseOnExec = 1;
     internal const uint MemfdAllowSealing = 2;
     internal const int EventfdCloseOnExec = OpenCloseOnExec;
+    internal const uint RenameNoReplace = 1;
     internal const int EventfdNonBlocking = OpenNonBlocking;
 
     [LibraryImport(LibC, EntryPoint = "close", SetLastError = true)]
@@ -48,6 +49,12 @@ internal static partial class Interop
 
     [LibraryImport(LibC, EntryPoint = "statx", SetLastError = true)]
     internal static unsafe partial int Statx(FileDescriptor directory, byte* path, int flags, uint mask, StatxBuffer* buffer);
+
+    [LibraryImport(LibC, EntryPoint = "renameat2", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int Rename(int oldFolder, string oldPath, int newFolder, string newPath, uint flags);
+
+    [LibraryImport(LibC, EntryPoint = "unlink", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int Unlink(string path);
 
     [LibraryImport(LibC, EntryPoint = "readlink", SetLastError = true)]
     internal static unsafe partial nint ReadLink(byte* path, byte* buffer, nuint size);

@@ -87,13 +87,14 @@ public sealed partial class VfioUserConnection : VfioConnection
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         string address = $"unix:{path}";
-        Errno error = UnixSocket.TryConnect(path, out UnixSocket? socket);
+        Errno error = UnixSocket.TryConnect(path, out UnixSocket? socket, Limit((options ?? new VfioUserClientOptions()).NegotiationTimeout));
         VfioException.ThrowIfError(error, $"open {address}", error switch
         {
             Errno.ENOENT => "Nothing is there: is the server running, and is this its --socket-path?",
             Errno.ECONNREFUSED => "Nobody listens there: the server has ended without removing its socket.",
             Errno.EACCES => "The socket belongs to another user: run as that user, or have the server allow this one.",
             Errno.ENAMETOOLONG => "A socket path has at most 107 bytes.",
+            Errno.EAGAIN => "The server accepts nobody: another client has the device, and others wait already.",
             _ => null,
         });
         return Open(address, socket!, options, cancellationToken);

@@ -177,10 +177,10 @@ public sealed partial class VfioUserServer : IAsyncDisposable
         }
 
         // Only a socket that refuses connections is left over from a server that died.
-        Errno error = UnixSocket.TryConnect(path, out UnixSocket? probe);
-        if (error == Errno.None)
+        Errno error = UnixSocket.TryConnect(path, out UnixSocket? probe, TimeSpan.FromMilliseconds(1));
+        if (error is Errno.None or Errno.EAGAIN)
         {
-            probe!.Dispose();
+            probe?.Dispose();
             throw new VfioException(Errno.EADDRINUSE, operation, "Another server listens there: stop it, or choose another path.");
         }
 
