@@ -46,7 +46,7 @@ internal sealed partial class ServerConnection
         }
 
         MemorySource? source;
-        if (_descriptors.Count == 0)
+        if (_descriptors.Count == 0 || _options.MessageDma)
         {
             source = new MessageMemorySource(_reverse!, map.address, map.size);
         }

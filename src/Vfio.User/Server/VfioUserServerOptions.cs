@@ -11,6 +11,12 @@ public sealed record VfioUserServerOptions
     /// <summary>How memory that a client hands over by descriptor is reached.</summary>
     public DescriptorMemoryPolicy ClientMemory { get; init; } = DescriptorMemoryPolicy.Safe;
 
+    /// <summary>
+    /// Reaches the memory of clients by messages to them alone, as if they had handed over no descriptors: slow, but nothing of theirs is
+    /// opened or mapped here, and every transfer passes through the client.
+    /// </summary>
+    public bool MessageDma { get; init; }
+
     /// <summary>Users whose clients are served, by user id; null for the user that the server runs as, and root.</summary>
     public IReadOnlyCollection<uint>? AllowedUsers { get; init; }
 

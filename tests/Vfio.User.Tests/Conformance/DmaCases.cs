@@ -80,6 +80,24 @@ public sealed class DmaCases : ConformanceTest
     }
 
     [Fact]
+    public void Case048_by_option_descriptors_are_left_alone()
+    {
+        DevicePair<ConformanceDevice> pair = Serve(new VfioUserServerOptions { MessageDma = true });
+        using RawVfioUserClient client = pair.ConnectRaw();
+        using MemFd memory = Memory();
+        int before = CountDescriptors();
+        Assert.Equal(Errno.None, client.MapDma(0x10000, 0x1000, memory.Descriptor));
+        Assert.Equal(before, CountDescriptors());
+        pair.Device.DmaBytes[0] = 9;
+        StartDma(client, 0x10010, 1, ControlBlock.WriteInWork);
+        using VfioUserMessage request = client.Expect(VfioUserCommand.DmaWrite);
+        Assert.Equal(9, request.Payload[16]);
+        client.Reply(request, request.Read<vfio_user_dma_access>());
+        WaitFor(() => pair.Device.DmaDone == 1);
+        Assert.Equal(Errno.None, pair.Device.LastDmaError);
+    }
+
+    [Fact]
     public void Case049_bad_maps_are_refused()
     {
         using RawVfioUserClient client = Serve().ConnectRaw();
