@@ -16,6 +16,12 @@ public enum OpenMode
     /// <summary>Reads and writes answer <see cref="Abi.Errno.EAGAIN"/> instead of waiting.</summary>
     NonBlocking = 0x800,
 
+    /// <summary>A symbolic link in the last place is not followed: <see cref="Abi.Errno.ELOOP"/>, or the link itself with <see cref="PathOnly"/>.</summary>
+    NoFollow = 0x20000,
+
+    /// <summary>Only names the file, whatever it is: for <see cref="FileDescriptor.TryGetStatus"/>, without reading or writing it.</summary>
+    PathOnly = 0x200000,
+
     /// <summary>A terminal does not become the controlling terminal of this process.</summary>
     NoControllingTerminal = 0x100,
 }

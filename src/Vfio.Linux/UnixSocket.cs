@@ -126,17 +126,37 @@ public sealed partial class UnixSocket : IDisposable
 
     /// <summary>Tells whether connections can be accepted on the socket, as against one that is connected.</summary>
     /// <param name="listening">The answer after success.</param>
-    /// <returns><see cref="Errno.ENOTSOCK"/> for a descriptor of another kind.</returns>
+    /// <returns>
+    /// <see cref="Errno.ENOTSOCK"/> for a descriptor of another kind, <see cref="Errno.EPROTOTYPE"/> for a socket that is not a UNIX stream,
+    /// <see cref="Errno.ENOTCONN"/> for one that neither listens nor was ever connected.
+    /// </returns>
     public unsafe Errno TryGetListening(out bool listening)
     {
-        int value = 0;
-        uint length = sizeof(int);
+        listening = false;
+        Errno error = TryGetOption(Interop.OptionDomain, out int domain);
+        if (error != Errno.None)
+        {
+            return error;
+        }
 
-        // SAFETY: the buffer is a local whose size is passed along.
-        Errno error = Interop.ToErrno(Interop.GetSocketOption(
-            Descriptor, Interop.LevelSocket, Interop.OptionAcceptsConnections, &value, &length));
-        listening = value != 0;
-        return error;
+        if (domain != Interop.AddressFamilyUnix || TryGetOption(Interop.OptionType, out int type) != Errno.None || type != Interop.SocketStream)
+        {
+            return Errno.EPROTOTYPE;
+        }
+
+        error = TryGetOption(Interop.OptionAcceptsConnections, out int accepts);
+        listening = accepts != 0;
+        if (error != Errno.None || listening)
+        {
+            return error;
+        }
+
+        // Only the answer counts: no room is offered for the name.
+        uint length = 0;
+        byte nothing;
+
+        // SAFETY: a buffer of length 0, which is not written to.
+        return Interop.ToErrno(Interop.GetPeerName(Descriptor, &nothing, &length));
     }
 
     /// <summary>
@@ -273,6 +293,17 @@ public sealed partial class UnixSocket : IDisposable
         // SAFETY: a local whose size is passed along.
         Interop.ToErrno(Interop.SetSocketOption(
             Descriptor, Interop.LevelSocket, option, &value, (uint)sizeof(Interop.TimeValue))).ThrowIfError(operation);
+    }
+
+    private unsafe Errno TryGetOption(int option, out int value)
+    {
+        int result = 0;
+        uint length = sizeof(int);
+
+        // SAFETY: the buffer is a local whose size is passed along.
+        Errno error = Interop.ToErrno(Interop.GetSocketOption(Descriptor, Interop.LevelSocket, option, &result, &length));
+        value = result;
+        return error;
     }
 
     private unsafe Errno SetOption(int option, int value) =>

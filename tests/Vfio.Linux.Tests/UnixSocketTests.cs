@@ -1,9 +1,10 @@
+using System.Runtime.InteropServices;
 using Vfio.Abi;
 using Vfio.TestUtilities;
 
 namespace Vfio.Linux.Tests;
 
-public sealed class UnixSocketTests : IDisposable
+public sealed partial class UnixSocketTests : IDisposable
 {
     private readonly DescriptorLeakGuard _guard = new();
     private readonly UnixSocket _here;
@@ -336,6 +337,34 @@ public sealed class UnixSocketTests : IDisposable
     }
 
     [Fact]
+    public void TryGetListening_knows_UNIX_streams_that_listen_or_are_connected()
+    {
+        Assert.Equal(Errno.None, _there.TryGetListening(out bool listening));
+        Assert.False(listening);
+        Assert.Equal(Errno.None, UnixSocket.TryListen($"\0vfio-{Guid.NewGuid():N}", 1, out UnixSocket? listener));
+        using (listener)
+        {
+            Assert.Equal(Errno.None, listener!.TryGetListening(out listening));
+            Assert.True(listening);
+        }
+
+        using MemFd memory = new("no socket", 1);
+        Assert.Equal(Errno.ENOTSOCK, new UnixSocket(memory.Descriptor).TryGetListening(out _));
+        const int Internet = 2;
+        const int Unix = 1;
+        const int Stream = 1;
+        const int Datagram = 2;
+        foreach ((int family, int type, Errno expected) in new[]
+        {
+            (Internet, Stream, Errno.EPROTOTYPE), (Unix, Datagram, Errno.EPROTOTYPE), (Unix, Stream, Errno.ENOTCONN),
+        })
+        {
+            using UnixSocket socket = new(new FileDescriptor(SocketCall(family, type, 0), ownsHandle: true));
+            Assert.Equal(expected, socket.TryGetListening(out _));
+        }
+    }
+
+    [Fact]
     public void TryListen_file_appears_when_connections_are_accepted()
     {
         string directory = Directory.CreateTempSubdirectory("vfio-").FullName;
@@ -468,4 +497,7 @@ public sealed class UnixSocketTests : IDisposable
 
     private static string FlagsOf(FileDescriptor descriptor) =>
         File.ReadLines($"/proc/self/fdinfo/{descriptor.Number}").Single(line => line.StartsWith("flags:", StringComparison.Ordinal))[6..].Trim();
+
+    [LibraryImport("libc", EntryPoint = "socket")]
+    private static partial int SocketCall(int family, int type, int protocol);
 }

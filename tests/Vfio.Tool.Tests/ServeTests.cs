@@ -237,6 +237,9 @@ public sealed class ServeTests
         await File.WriteAllTextAsync(sockets["file"], "precious");
         (await ToolProcess.RunAsync("serve", "edu", "--socket-path", sockets["file"])).ShouldFail(1, sockets["file"], "there already");
         Assert.Equal("precious", await File.ReadAllTextAsync(sockets["file"]));
+        await File.WriteAllTextAsync(sockets["empty"], "");
+        (await ToolProcess.RunAsync("serve", "edu", "--socket-path", sockets["empty"])).ShouldFail(1, sockets["empty"], "there already");
+        Assert.Contains("empty", sockets.Entries);
         Directory.CreateDirectory(sockets["folder"]);
         (await ToolProcess.RunAsync("serve", "edu", "--socket-path", sockets["folder"])).ShouldFail(1, sockets["folder"]);
     }

@@ -8,6 +8,8 @@ internal static partial class Interop
     internal const int SocketStream = 1;
     internal const int SocketCloseOnExec = OpenCloseOnExec;
     internal const int LevelSocket = 1;
+    internal const int OptionType = 3;
+    internal const int OptionDomain = 39;
     internal const int OptionSendBuffer = 7;
     internal const int OptionReceiveBuffer = 8;
     internal const int OptionPeerCredentials = 17;
@@ -40,6 +42,9 @@ internal static partial class Interop
 
     [LibraryImport(LibC, EntryPoint = "connect", SetLastError = true)]
     internal static unsafe partial int Connect(FileDescriptor socket, void* address, uint length);
+
+    [LibraryImport(LibC, EntryPoint = "getpeername", SetLastError = true)]
+    internal static unsafe partial int GetPeerName(FileDescriptor socket, void* address, uint* length);
 
     [LibraryImport(LibC, EntryPoint = "shutdown", SetLastError = true)]
     internal static partial int Shutdown(FileDescriptor socket, int how);

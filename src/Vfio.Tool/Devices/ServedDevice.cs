@@ -25,7 +25,7 @@ internal sealed record ServedDevice(string Model, Func<VfioDevice> Create, strin
         }
 
         Func<VfioDevice> create = DeviceCatalog.Prepare(model, settings);
-        if ((path is null) == (descriptor is null))
+        if (string.IsNullOrEmpty(path) == (descriptor is null))
         {
             throw new UsageException("Say where to serve: one of --socket-path PATH and --fd NUMBER.");
         }

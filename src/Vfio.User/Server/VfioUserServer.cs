@@ -18,8 +18,9 @@ public sealed partial class VfioUserServer : IAsyncDisposable
     private readonly UnixSocket? _listener;
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private IDisposable? _registration;
     private readonly ITimer _pause;
+    private (ulong Device, ulong Inode)? _socketFile;
+    private IDisposable? _registration;
     private ServerConnection? _active;
     private Thread? _thread;
     private bool _stopped;
@@ -90,7 +91,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
 #pragma warning disable CA1416 // Linux only, as the whole of it; an attribute would put this warning at every caller.
         File.SetUnixFileMode(socketPath, UnixFileMode.UserRead | UnixFileMode.UserWrite);
 #pragma warning restore CA1416
-        VfioUserServer server = new(host, deviceName, socketPath, listener, options);
+        VfioUserServer server = new(host, deviceName, socketPath, listener, options) { _socketFile = FindSocket(socketPath) };
         server.StartAccepting();
         return server;
     }
@@ -148,7 +149,8 @@ public sealed partial class VfioUserServer : IAsyncDisposable
         }
 
         registration?.Dispose();
-        if (SocketPath is not null)
+        // Not what somebody else has put there meanwhile.
+        if (SocketPath is not null && FindSocket(SocketPath) is { } found && found == _socketFile)
         {
             File.Delete(SocketPath);
         }
@@ -184,13 +186,26 @@ public sealed partial class VfioUserServer : IAsyncDisposable
             throw new VfioException(Errno.EADDRINUSE, operation, "Another server listens there: stop it, or choose another path.");
         }
 
-        if (error == Errno.ECONNREFUSED && !File.GetAttributes(path).HasFlag(FileAttributes.Directory) && IsSocket(path))
+        // Other files refuse connections, too.
+        if (error == Errno.ECONNREFUSED && FindSocket(path) is not null)
         {
             File.Delete(path);
         }
     }
 
-    private static bool IsSocket(string path) => new FileInfo(path).Length == 0 && !File.GetAttributes(path).HasFlag(FileAttributes.ReparsePoint);
+    /// <summary>What tells a socket file from others; null when something else, or nothing, is there.</summary>
+    private static (ulong Device, ulong Inode)? FindSocket(string path)
+    {
+        if (FileDescriptor.TryOpen(path, OpenMode.PathOnly | OpenMode.NoFollow, out FileDescriptor? file) != Errno.None)
+        {
+            return null;
+        }
+
+        using (file)
+        {
+            return file!.TryGetStatus(out FileStatus status) == Errno.None && status.Kind == FileKind.Socket ? (status.Device, status.Inode) : null;
+        }
+    }
 
     private void StartAccepting()
     {

@@ -399,6 +399,21 @@ public sealed class ReverseDmaCases : ConformanceTest
     }
 
     [Fact]
+    public async Task Case090_stopping_the_server_leaves_what_others_put_in_the_place_of_its_socket()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        File.Delete(pair.SocketPath);
+        await File.WriteAllTextAsync(pair.SocketPath, string.Empty, TestContext.Current.CancellationToken);
+        await pair.Server!.DisposeAsync();
+        Assert.True(File.Exists(pair.SocketPath));
+        File.Delete(pair.SocketPath);
+
+        DevicePair<ConformanceDevice> moved = Serve();
+        File.Delete(moved.SocketPath);
+        await moved.Server!.DisposeAsync();
+    }
+
+    [Fact]
     public async Task Case090_unregistering_the_device_ends_the_client()
     {
         DevicePair<ConformanceDevice> pair = Serve(new VfioUserServerOptions { DisconnectAfterRequests = 0 });
