@@ -49,13 +49,14 @@ internal static class CommonOptions
     /// <summary>An option that takes a decimal number.</summary>
     /// <param name="name">The option.</param>
     /// <param name="description">What it does.</param>
-    /// <param name="fallback">Its value when it is not given.</param>
+    /// <param name="fallback">Its value when it is not given; null when that means something else than any number.</param>
     /// <param name="accepted">What is accepted, for the message.</param>
     /// <param name="accepts">Whether a number is.</param>
-    public static Option<int> Number(string name, string description, int fallback, string accepted, Func<int, bool> accepts) => new(name)
+    public static Option<int> Number(string name, string description, int? fallback, string accepted, Func<int, bool> accepts) => new(name)
     {
         Description = description,
-        DefaultValueFactory = _ => fallback,
+        HelpName = "NUMBER",
+        DefaultValueFactory = fallback is { } value ? _ => value : null,
         CustomParser = result =>
         {
             string text = result.Tokens[0].Value;

@@ -13,17 +13,23 @@ internal static class ServeCommand
     public static Command Create()
     {
         Argument<string?> device = new("device") { Description = "The model, see 'vfio devices'", Arity = ArgumentArity.ZeroOrOne };
-        Option<string?> path = new("--socket-path") { Description = "Where to listen" };
+        Option<string?> path = new("--socket-path") { Description = "Where to listen", HelpName = "PATH" };
         Option<int> fd = CommonOptions.Number(
-            "--fd", "Serve on an inherited socket, listening or connected, instead", -1, "the number of an open descriptor", static value => value >= 0);
-        Option<string[]> set = new("--set") { Description = "A setting of the model, KEY=VALUE", AllowMultipleArgumentsPerToken = false };
-        Option<FileInfo?> config = new("--config") { Description = "Serve the devices that this file describes" };
+            "--fd", "Serve on an inherited socket, listening or connected, instead", null, "the number of an open descriptor", static value => value >= 0);
+        Option<string[]> set = new("--set") { Description = "A setting of the model, KEY=VALUE", HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = false };
+        Option<FileInfo?> config = new("--config") { Description = "Serve the devices that this file describes", HelpName = "FILE" };
         Option<SecondClientPolicy> second = CommonOptions.Choice(
             "--second-client", "What a client gets that connects while another is attached", SecondClientPolicy.Refuse);
+        Option<int> busyPoll = CommonOptions.Number(
+            "--busy-poll",
+            "Microseconds to look for a client's next message before sleeping, which halves a round trip and takes a processor",
+            0,
+            "a number of microseconds from 0",
+            static value => value >= 0);
         Option<LogLevel> level = CommonOptions.LogLevel();
         Command command = new("serve", "Serve a device to vfio-user clients such as QEMU. Prints 'listening PATH' when ready; ends at SIGTERM.")
         {
-            device, path, fd, set, config, second, level,
+            device, path, fd, set, config, second, busyPoll, level,
         };
         command.SetAction(async result =>
         {
@@ -33,7 +39,11 @@ internal static class ServeCommand
                 result.GetResult(fd) is { Implicit: false } ? result.GetValue(fd) : null,
                 result.GetValue(set) ?? [],
                 result.GetValue(config));
-            VfioUserServerOptions options = new() { SecondClient = result.GetValue(second) };
+            VfioUserServerOptions options = new()
+            {
+                SecondClient = result.GetValue(second),
+                BusyPoll = TimeSpan.FromMicroseconds(result.GetValue(busyPoll)),
+            };
             return await RunAsync(devices, options, result.GetValue(level));
         });
         return command;

@@ -191,6 +191,11 @@ internal sealed partial class ServerConnection : IDisposable
     /// <returns>False when the connection has ended.</returns>
     private bool Receive(TimeSpan? limit)
     {
+        if (_options.BusyPoll != TimeSpan.Zero && ReceiveBusily(limit) is { } alive)
+        {
+            return alive;
+        }
+
         if (limit is { } time)
         {
             int milliseconds = (int)Math.Clamp(time.TotalMilliseconds, 0, int.MaxValue);
@@ -203,7 +208,29 @@ internal sealed partial class ServerConnection : IDisposable
             }
         }
 
-        IoResult received = _reader.Fill(ReceiveFlags.None);
+        return TakeIn(_reader.Fill(ReceiveFlags.None));
+    }
+
+    /// <summary>Looks for input without sleeping, for as long as the options say and the limit allows.</summary>
+    /// <returns>As <see cref="Receive"/>; null when nothing came.</returns>
+    private bool? ReceiveBusily(TimeSpan? limit)
+    {
+        TimeSpan longest = _options.BusyPoll == Timeout.InfiniteTimeSpan || limit < _options.BusyPoll ? limit ?? TimeSpan.MaxValue : _options.BusyPoll;
+        long started = Stopwatch.GetTimestamp();
+        do
+        {
+            IoResult received = _reader.Fill(ReceiveFlags.DontWait);
+            if (received.Error != Errno.EAGAIN)
+            {
+                return TakeIn(received);
+            }
+        }
+        while (!_closing && Stopwatch.GetElapsedTime(started) < longest);
+        return null;
+    }
+
+    private bool TakeIn(IoResult received)
+    {
         if (received.IsError || received.Value == 0)
         {
             Finish(received.IsError ? ConnectionEnd.ReceiveFailed : ConnectionEnd.ClientClosed);

@@ -10,12 +10,18 @@ namespace Vfio.User.Tests.Client;
 public sealed class SteadyStateTests
 {
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task Register_access_allocates_nothing_on_either_side(bool twin)
+    [InlineData(true, 0)]
+    [InlineData(false, 0)]
+    [InlineData(true, 50)]
+    public async Task Register_access_allocates_nothing_on_either_side(bool twin, int busyPoll)
     {
         await using DevicePair<ConformanceDevice> pair = DevicePair.OverSocket(
-            static () => new ConformanceDevice(), new DevicePairOptions { Client = new VfioUserClientOptions { OfferTwinSocket = twin } });
+            static () => new ConformanceDevice(),
+            new DevicePairOptions
+            {
+                Client = new VfioUserClientOptions { OfferTwinSocket = twin },
+                Server = new VfioUserServerOptions { BusyPoll = TimeSpan.FromMicroseconds(busyPoll) },
+            });
         VfioConnection connection = pair.Connection;
         byte[] buffer = new byte[8];
         int failures = 0;

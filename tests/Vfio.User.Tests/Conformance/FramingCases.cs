@@ -194,10 +194,13 @@ public sealed class FramingCases : ConformanceTest
         AssertAlive(last);
     }
 
-    [Fact]
-    public void Case026_header_then_silence_is_dropped_at_the_deadline()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(Timeout.Infinite)]
+    public void Case026_header_then_silence_is_dropped_at_the_deadline(int busyPoll)
     {
-        DevicePair<ConformanceDevice> slow = Serve(Impatient);
+        DevicePair<ConformanceDevice> slow = Serve(Impatient with { BusyPoll = TimeSpan.FromMilliseconds(busyPoll) });
         DevicePair<ConformanceDevice> other = Serve();
         using RawVfioUserClient client = slow.ConnectRaw();
         using RawVfioUserClient busy = other.ConnectRaw();
