@@ -77,6 +77,14 @@ public sealed class InspectTests
         => Assert.Equal("0x11e81234\n", (await ToolProcess.RunAsync("read", "local:edu", "config", "0")).ShouldSucceed().Output);
 
     [Fact]
+    public async Task Read_prints_JSON()
+    {
+        JsonNode read = JsonNode.Parse((await ToolProcess.RunAsync("read", "local:edu", "bar0", "0", "--json")).ShouldSucceed().Output)!;
+        Assert.Equal("0x010000ed", read["value"]!.GetValue<string>());
+        Assert.Equal((0, 4), (read["region"]!.GetValue<int>(), read["width"]!.GetValue<int>()));
+    }
+
+    [Fact]
     public async Task Write_reaches_the_served_device()
     {
         using ScratchSockets sockets = new();
@@ -110,6 +118,7 @@ public sealed class InspectTests
         (await ToolProcess.RunAsync("info", "local:edu,dma_mask=lots")).ShouldFail(2, "dma_mask=lots");
         (await ToolProcess.RunAsync("info", "local:edu,dma_mask")).ShouldFail(2, "dma_mask", "KEY=VALUE");
         (await ToolProcess.RunAsync("info", "/tmp/edu.sock")).ShouldFail(2, "/tmp/edu.sock", "unix:PATH", "local:MODEL");
+        (await ToolProcess.RunAsync("info", "unix:")).ShouldFail(2, "unix:PATH");
         (await ToolProcess.RunAsync("info")).ShouldFail(2, "address");
         (await ToolProcess.RunAsync("read", "local:edu", "bar9", "0")).ShouldFail(2, "bar9", "bar0 to bar5", "config");
         (await ToolProcess.RunAsync("read", "local:edu", "bar0", "here")).ShouldFail(2, "here", "0x");
@@ -127,7 +136,7 @@ public sealed class InspectTests
     {
         (await ToolProcess.RunAsync("info", "unix:/nonexistent/edu.sock")).ShouldFail(1, "/nonexistent/edu.sock");
         (await ToolProcess.RunAsync("info", $"unix:/tmp/{new string('x', 200)}")).ShouldFail(1, "107");
-        (await ToolProcess.RunAsync("read", "local:edu", "bar1", "0")).ShouldFail(1, "Bar1");
+        (await ToolProcess.RunAsync("read", "local:edu", "bar1", "0")).ShouldFail(1, "Bar1", "it has Bar0, Config");
         (await ToolProcess.RunAsync("read", "local:edu", "bar0", "0x100000")).ShouldFail(1, "0x100000");
         (await ToolProcess.RunAsync("read", "local:edu", "99", "0")).ShouldFail(1, "99");
 

@@ -21,7 +21,8 @@ internal sealed class OpenedDevice : IAsyncDisposable
         const string Local = "local:";
         if (!address.StartsWith(Local, StringComparison.Ordinal))
         {
-            if (!address.StartsWith("unix:", StringComparison.Ordinal))
+            const string Unix = "unix:";
+            if (!address.StartsWith(Unix, StringComparison.Ordinal) || address.Length == Unix.Length)
             {
                 throw new UsageException($"'{address}' is no address; unix:PATH and local:MODEL[,key=value…] are.");
             }

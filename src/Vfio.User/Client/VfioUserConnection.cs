@@ -85,7 +85,7 @@ public sealed partial class VfioUserConnection : VfioConnection
     /// <exception cref="OperationCanceledException">The attempt was ended.</exception>
     public static VfioUserConnection Connect(string path, VfioUserClientOptions? options = null, CancellationToken cancellationToken = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentNullException.ThrowIfNull(path);
         string address = $"unix:{path}";
         Errno error = UnixSocket.TryConnect(path, out UnixSocket? socket, Limit((options ?? new VfioUserClientOptions()).NegotiationTimeout));
         VfioException.ThrowIfError(error, $"open {address}", error switch
@@ -94,6 +94,7 @@ public sealed partial class VfioUserConnection : VfioConnection
             Errno.ECONNREFUSED => "Nobody listens there: the server has ended without removing its socket.",
             Errno.EACCES => "The socket belongs to another user: run as that user, or have the server allow this one.",
             Errno.ENAMETOOLONG => "A socket path has at most 107 bytes.",
+            Errno.EINVAL => "The path of a socket is expected behind unix:.",
             Errno.EAGAIN => "The server accepts nobody: another client has the device, and others wait already.",
             _ => null,
         });

@@ -102,5 +102,7 @@ public readonly struct VfioRegion
         => throw new VfioException(
             error,
             $"{verb} {length} bytes at 0x{offset:x} of region {(PciRegion)Index} of {_connection.Address}",
-            error == Errno.EINVAL ? $"The region has 0x{Size:x} bytes." : null);
+            error != Errno.EINVAL ? null
+                : Size != 0 ? $"The region has 0x{Size:x} bytes."
+                : $"The device has no such region; it has {string.Join(", ", _connection.Regions.Where(static r => r.Size != 0).Select(static r => (PciRegion)r.Index))}.");
 }
