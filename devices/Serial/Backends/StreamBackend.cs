@@ -57,11 +57,10 @@ public sealed class StreamBackend : ISerialBackend
         lock (_lock)
         {
             count = _arrived.Dequeue(buffer);
-        }
-
-        if (count != 0)
-        {
-            _room.Release();
+            if (count != 0)
+            {
+                Wake(_room);
+            }
         }
 
         return count;
@@ -74,11 +73,10 @@ public sealed class StreamBackend : ISerialBackend
         lock (_lock)
         {
             count = _leaving.Enqueue(bytes);
-        }
-
-        if (count != 0)
-        {
-            _work.Release();
+            if (count != 0)
+            {
+                Wake(_work);
+            }
         }
 
         return count;
@@ -87,9 +85,24 @@ public sealed class StreamBackend : ISerialBackend
     /// <summary>Ends the line. The streams stay the caller's. A thread that waits in a read ends with the next byte or with the process.</summary>
     public void Dispose()
     {
-        _disposed = true;
-        _room.Release();
-        _work.Release();
+        lock (_lock)
+        {
+            _disposed = true;
+            Wake(_room);
+            Wake(_work);
+        }
+    }
+
+    /// <summary>
+    /// Caller holds the lock. One signal is enough, since whoever waits looks again; more would add up to the semaphore's end, as a
+    /// thread that finds enough to do never takes them.
+    /// </summary>
+    private static void Wake(SemaphoreSlim semaphore)
+    {
+        if (semaphore.CurrentCount == 0)
+        {
+            semaphore.Release();
+        }
     }
 
     private void ReadLoop()
