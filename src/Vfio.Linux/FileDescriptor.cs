@@ -110,6 +110,18 @@ public class FileDescriptor : SafeHandle
         return Errno.None;
     }
 
+    /// <summary>True if the file is served by a process (FUSE), which can make every access to it wait for as long as it likes.</summary>
+    public unsafe bool IsServedByProcess()
+    {
+        const int Size = 120;
+        const long FuseMagic = 0x65735546;
+        long* buffer = stackalloc long[Size / sizeof(long)];
+        buffer[0] = 0;
+
+        // SAFETY: room for the whole struct statfs of 64-bit systems, whose first member is the type.
+        return Interop.FileSystemStatus(this, buffer) == 0 && buffer[0] == FuseMagic;
+    }
+
     /// <summary>
     /// True if the open file is an eventfd. One <c>readlink</c> in procfs, nothing allocated; false when procfs is not mounted.
     /// </summary>

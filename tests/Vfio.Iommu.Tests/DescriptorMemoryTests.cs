@@ -53,6 +53,21 @@ public sealed class DescriptorMemoryTests
     }
 
     [Fact]
+    public void TryCreate_devices_whose_reads_may_wait_are_refused()
+    {
+        foreach ((string path, Errno expected) in new[] { ("/dev/zero", Errno.None), ("/dev/ptmx", Errno.EINVAL) })
+        {
+            Assert.Equal(Errno.None, FileDescriptor.TryOpen(path, OpenMode.ReadWrite | OpenMode.NoControllingTerminal, out FileDescriptor? device));
+            using (device)
+            {
+                Assert.False(device!.IsServedByProcess());
+                Assert.Equal(expected, DescriptorMemory.TryCreate(device, 0, P, DmaAccess.Read, DescriptorMemoryPolicy.Safe, out MemorySource? source));
+                source?.RemoveReference();
+            }
+        }
+    }
+
+    [Fact]
     public void TryCreate_unaligned_offset_is_honoured()
     {
         using MemFd memory = new("test", 4 * P);

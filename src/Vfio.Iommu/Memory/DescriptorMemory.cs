@@ -8,6 +8,9 @@ public static class DescriptorMemory
 {
     private const ulong PageSize = 4096;
 
+    /// <summary>Major number of /dev/mem and /dev/zero. A read of other character devices, of /dev/fuse for one, may wait for ever.</summary>
+    private const ulong MemoryDevices = 1;
+
     // Address space and mappings belong to the whole process, its runtime included: 128 TiB, and 65530 (vm.max_map_count). Users who are
     // not trusted share a part of them; what goes beyond is reached by positioned reads and writes.
     private const long MaximumMappedBytes = 32L << 40;
@@ -23,7 +26,8 @@ public static class DescriptorMemory
     /// <param name="policy">How the memory is reached.</param>
     /// <param name="source">The source.</param>
     /// <returns>
-    /// <see cref="Errno.None"/>; <see cref="Errno.EINVAL"/> when the file is of another kind, too short, or the numbers wrap;
+    /// <see cref="Errno.None"/>; <see cref="Errno.EINVAL"/> when the file is of another kind, too short, or the numbers wrap, and where nobody
+    /// is trusted also for a file that a process serves (FUSE), which could let every access wait for ever;
     /// <see cref="Errno.EACCES"/> when it is not open for the access; or what mapping it reported.
     /// </returns>
     public static Errno TryCreate(FileDescriptor descriptor, ulong offset, ulong length, DmaAccess access, DescriptorMemoryPolicy policy, out MemorySource? source)
@@ -51,7 +55,7 @@ public static class DescriptorMemory
 
                 break;
             case FileKind.BlockDevice:
-            case FileKind.CharacterDevice:
+            case FileKind.CharacterDevice when policy == DescriptorMemoryPolicy.Trusted || status.RepresentedDevice >> 32 == MemoryDevices:
                 break;
             default:
                 return Errno.EINVAL;
@@ -86,6 +90,11 @@ public static class DescriptorMemory
             source = new MappedMemorySource(mapping!, start, length, writable, ownsMapping: true, offset) { IsBudgeted = budgeted, IsOfFile = true };
             descriptor.Dispose(); // The mapping keeps the file.
             return Errno.None;
+        }
+
+        if (descriptor.IsServedByProcess())
+        {
+            return Errno.EINVAL;
         }
 
         source = new DescriptorMemorySource(descriptor, offset, length, writable);

@@ -56,6 +56,9 @@ internal static partial class Interop
     [LibraryImport(LibC, EntryPoint = "unlink", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int Unlink(string path);
 
+    [LibraryImport(LibC, EntryPoint = "fstatfs", SetLastError = true)]
+    internal static unsafe partial int FileSystemStatus(FileDescriptor fd, void* buffer);
+
     [LibraryImport(LibC, EntryPoint = "readlink", SetLastError = true)]
     internal static unsafe partial nint ReadLink(byte* path, byte* buffer, nuint size);
 
