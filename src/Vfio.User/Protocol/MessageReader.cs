@@ -15,6 +15,7 @@ internal sealed class MessageReader : IDisposable
     private readonly UnixSocket _socket;
     private readonly int _maximum;
     private byte[] _buffer = GC.AllocateUninitializedArray<byte>(InitialSize, pinned: true);
+    private byte[]? _left;
     private DescriptorList _arrived = new();
     private DescriptorList _held = new();
     private int _start;
@@ -89,10 +90,14 @@ internal sealed class MessageReader : IDisposable
         return result;
     }
 
-    /// <summary>Continues in another buffer, so that a payload which the caller still uses stays as it is.</summary>
+    /// <summary>
+    /// Continues in another buffer, so that a payload which the caller still uses stays as it is. The buffer that was left the time before is
+    /// used again: by now nobody may use it.
+    /// </summary>
     public void LeaveBuffer()
     {
-        byte[] fresh = GC.AllocateUninitializedArray<byte>(Math.Max(InitialSize, _buffer.Length), pinned: true);
+        byte[] fresh = _left is { } left && left.Length >= _buffer.Length ? left : GC.AllocateUninitializedArray<byte>(_buffer.Length, pinned: true);
+        _left = _buffer;
         _buffer.AsSpan(_start, _end - _start).CopyTo(fresh);
         _receiveStart = Math.Max(0, _receiveStart - _start);
         _end -= _start;

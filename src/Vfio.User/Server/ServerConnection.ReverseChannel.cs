@@ -17,10 +17,12 @@ internal sealed partial class ServerConnection
     /// </remarks>
     internal sealed class ReverseChannel : IDisposable
     {
+        private const int HeadSize = HeaderSize + 16;
         private readonly ServerConnection _connection;
         private readonly int _chunk;
         private readonly UnixSocket? _twin;
         private readonly MessageReader? _twinReader;
+        private readonly Pending? _twinPending;
         private readonly Lock _twinLock = new();
         private readonly Lock _pendingLock = new();
         private readonly Dictionary<ushort, Pending> _pending = [];
@@ -38,6 +40,7 @@ internal sealed partial class ServerConnection
                 twin.SetSendTimeout(connection._options.MessageTimeout);
                 twin.SetReceiveTimeout(connection._options.MessageTimeout);
                 _twinReader = new MessageReader(twin, connection.MaximumMessage);
+                _twinPending = new Pending();
             }
         }
 
@@ -231,14 +234,12 @@ internal sealed partial class ServerConnection
                     return Errno.ENOTCONN;
                 }
 
-                Pending pending = new() { Command = command, Address = address, Length = destination.Length + source.Length };
-                if (!destination.IsEmpty)
-                {
-                    pending.Data = GC.AllocateUninitializedArray<byte>(destination.Length);
-                }
-
+                Pending pending = _twinPending!;
+                pending.Prepare(command, address, destination.Length + source.Length, destination.Length);
                 ushort id = _nextId++;
-                IoResult sent = _twin!.Send(Head(command, id, address, pending.Length, source.Length), source, default);
+                Span<byte> head = stackalloc byte[HeadSize];
+                WriteHead(head, command, id, address, pending.Length, source.Length);
+                IoResult sent = _twin!.Send(head, source, default);
                 if (sent.IsError)
                 {
                     // Part of the message may be on its way: the stream is only good for closing.
@@ -309,27 +310,21 @@ internal sealed partial class ServerConnection
                 while (_pending.ContainsKey(id));
 
                 Pending pending = _free.TryPop(out Pending? free) ? free : new Pending();
-                pending.Done.Reset();
-                pending.Result = Errno.EIO;
-                pending.Command = command;
-                pending.Address = address;
-                pending.Length = length;
-                if (pending.Data.Length < dataLength)
-                {
-                    pending.Data = GC.AllocateUninitializedArray<byte>(dataLength);
-                }
-
+                pending.Prepare(command, address, length, dataLength);
                 _pending.Add(id, pending);
                 return pending;
             }
         }
 
         private static Errno Send(MessageWriter writer, VfioUserCommand command, ushort id, ulong address, int length, ReadOnlySpan<byte> source)
-            => writer.Send(Head(command, id, address, length, source.Length), source, default);
-
-        private static ReadOnlySpan<byte> Head(VfioUserCommand command, ushort id, ulong address, int length, int payload)
         {
-            byte[] head = new byte[HeaderSize + Marshal.SizeOf<vfio_user_dma_access>()];
+            Span<byte> head = stackalloc byte[HeadSize];
+            WriteHead(head, command, id, address, length, source.Length);
+            return writer.Send(head, source, default);
+        }
+
+        private static void WriteHead(Span<byte> head, VfioUserCommand command, ushort id, ulong address, int length, int payload)
+        {
             MemoryMarshal.Write(head, new VfioUserHeader
             {
                 msg_id = id,
@@ -337,23 +332,35 @@ internal sealed partial class ServerConnection
                 msg_size = (uint)(head.Length + payload),
                 flags = (uint)VfioUserFlags.Command,
             });
-            MemoryMarshal.Write(head.AsSpan(HeaderSize), new vfio_user_dma_access { address = address, count = (ulong)length });
-            return head;
+            MemoryMarshal.Write(head[HeaderSize..], new vfio_user_dma_access { address = address, count = (ulong)length });
         }
 
         private sealed class Pending
         {
             public ManualResetEventSlim Done { get; } = new(false, spinCount: 0);
 
-            public VfioUserCommand Command { get; set; }
+            public VfioUserCommand Command { get; private set; }
 
-            public ulong Address { get; set; }
+            public ulong Address { get; private set; }
 
-            public int Length { get; set; }
+            public int Length { get; private set; }
 
             public Errno Result { get; set; }
 
-            public byte[] Data { get; set; } = [];
+            public byte[] Data { get; private set; } = [];
+
+            public void Prepare(VfioUserCommand command, ulong address, int length, int dataLength)
+            {
+                Done.Reset();
+                Result = Errno.EIO;
+                Command = command;
+                Address = address;
+                Length = length;
+                if (Data.Length < dataLength)
+                {
+                    Data = GC.AllocateUninitializedArray<byte>(dataLength);
+                }
+            }
         }
     }
 

@@ -56,6 +56,33 @@ public sealed class SteadyStateTests
         Assert.Equal(0UL, server);
     }
 
+    /// <summary>With a socket of its own. In band, commands that the client sends meanwhile are kept, which allocates.</summary>
+    [Fact]
+    public async Task Message_DMA_allocates_nothing_on_the_server()
+    {
+        await using DevicePair<ConformanceDevice> pair = DevicePair.OverSocket(
+            static () => new ConformanceDevice(),
+            new DevicePairOptions { Client = new VfioUserClientOptions { ShareMemory = false } });
+        VfioConnection connection = pair.Connection;
+        using DmaBuffer memory = connection.AllocateDma(0x2000);
+        connection.Bar(0).Write64(ControlBlock.DmaAddress, memory.Iova);
+        connection.Bar(0).Write32(ControlBlock.DmaLength, 0x2000);
+        ulong allocated = ulong.MaxValue;
+        for (int i = 0; i < 5 && allocated != 0; i++)
+        {
+            ulong before = connection.Bar(0).Read64(ControlBlock.ThreadAllocations);
+            for (int k = 0; k < 200; k++)
+            {
+                connection.Bar(0).Write32(ControlBlock.DmaCommand, k % 2 == 0 ? ControlBlock.ReadInHandler : ControlBlock.WriteInHandler);
+            }
+
+            allocated = connection.Bar(0).Read64(ControlBlock.ThreadAllocations) - before;
+        }
+
+        Assert.Equal(Errno.None, pair.Device.LastDmaError);
+        Assert.Equal(0UL, allocated);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
