@@ -27,6 +27,16 @@ internal sealed class ToolProcess : IDisposable
 
     public int Id => _process.Id;
 
+    /// <summary>The processor time that it has taken so far, which does not depend on what else the machine does.</summary>
+    public TimeSpan ProcessorTime
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.TotalProcessorTime;
+        }
+    }
+
     public bool HasExited => _process.HasExited;
 
     public string Error

@@ -524,7 +524,7 @@ public sealed class ClientCases : ConformanceTest
         byte[] value = new byte[4];
         long started = Stopwatch.GetTimestamp();
         Assert.Equal(Errno.ETIMEDOUT, connection.TryRead(0, 0, value));
-        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalMilliseconds, 150, 2000);
+        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalMilliseconds, 150, 30_000);
         Assert.True(connection.IsConnected);
         release.Set();
         Assert.Equal(Errno.None, connection.TryRead(0, 0, value));
@@ -614,7 +614,7 @@ public sealed class ClientCases : ConformanceTest
         memory.Dispose();
         connection.Dispose();
         Assert.Equal(Errno.ENOTCONN, connection.TryRead(0, 0, new byte[4]));
-        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 2);
+        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 4.5);
     }
 
     [Fact]

@@ -402,7 +402,7 @@ public sealed class FeatureCases : ConformanceTest
 
         long started = Stopwatch.GetTimestamp();
         Assert.Equal(expected.Order(), Report(client, 0, length, unit));
-        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 5);
+        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 60);
         Assert.Empty(Report(client, 0, length, unit));
     }
 

@@ -225,7 +225,7 @@ public sealed class InterruptCases : ConformanceTest
         long started = Stopwatch.GetTimestamp();
         Assert.Equal(InterruptDelivery.Delivered, pair.Device.Interrupts.Signal(0));
         Assert.Equal(Errno.None, client.SetIrqs(Msix, None | Trigger, 0, 1));
-        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 2);
+        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 30);
     }
 
     /// <summary>As libvfio-user's client does, which waits for its interrupt in a read.</summary>
@@ -244,7 +244,7 @@ public sealed class InterruptCases : ConformanceTest
         long started = Stopwatch.GetTimestamp();
         Assert.Equal(InterruptDelivery.Delivered, pair.Device.Interrupts.Signal(0));
         Assert.Equal(Errno.None, client.SetIrqs(Msix, None | Trigger, 0, 1));
-        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 2);
+        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 30);
     }
 
     [Fact]

@@ -211,7 +211,7 @@ public sealed class NegotiationCases : ConformanceTest
         using RawVfioUserClient silent = RawVfioUserClient.Connect(pair.SocketPath);
         long started = Stopwatch.GetTimestamp();
         Assert.True(silent.WaitForEnd());
-        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalMilliseconds, 50, 3000);
+        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalMilliseconds, 50, 30_000);
         WaitFor(() => !pair.Server!.HasClient);
         Assert.Equal(ConnectionEnd.TimedOut, pair.Server!.LastEnd);
 
