@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Vfio.Abi;
+using Vfio.Iommu;
 using Vfio.Linux;
 using Vfio.TestUtilities;
 
@@ -58,7 +59,7 @@ public sealed class DmaBufTests
         PciDmaBuf buffer = (PciDmaBuf)files.Files[(int)Export(rig, files, 0, (2 * Page, Page), (Page, Page)).Value];
         Assert.Equal(2 * Page, buffer.Length);
         int revoked = 0;
-        Assert.Equal(Errno.None, buffer.TryMap(() => revoked++, out PciDmaBufMapping? mapping));
+        Assert.Equal(Errno.None, buffer.TryMap(() => revoked++, out DmaBufMapping? mapping));
         rig.Store(0, 2 * Page, 4, 0xABCD);
         Assert.Equal(Errno.None, MemoryMapping.TryMap(mapping!.Pieces[0].Descriptor, mapping.Pieces[0].Offset, (nuint)Page, MemoryProtection.ReadWrite, out MemoryMapping? memory));
         using (memory)

@@ -47,7 +47,7 @@ internal sealed class IovaArea : TransferGate
             return Errno.ENOENT;
         }
 
-        if (PreventAccess)
+        if (PreventAccess || Source.IsDeviceMemory)
         {
             return Errno.EINVAL;
         }

@@ -264,6 +264,11 @@ internal sealed partial class IovaMap
     /// <summary>Maps an area in one domain: in one piece, or page by page where large entries are forbidden.</summary>
     private Errno Map(IPagingDomain domain, IovaArea area)
     {
+        if (area.Source.IsRevoked)
+        {
+            return Errno.None; // It never comes back for this area.
+        }
+
         if (_largePages)
         {
             return domain.Map(area.Range, area.Source, area.SourceOffset(area.Range.Start), area.Access);

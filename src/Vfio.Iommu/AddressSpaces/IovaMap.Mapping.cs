@@ -149,7 +149,7 @@ internal sealed partial class IovaMap
     /// <summary>Cuts the area around an address in two behind it, for users of containers that unmap in parts (spec iommufd §3.6).</summary>
     /// <returns>
     /// <see cref="Errno.None"/>, also when there is nothing to cut; <see cref="Errno.EBUSY"/>; <see cref="Errno.EINVAL"/> when the cut is not
-    /// aligned, the area is pinned, or a domain may show it by an entry across the cut.
+    /// aligned, the area is pinned, or a domain may show it by an entry across the cut; <see cref="Errno.EOPNOTSUPP"/> for a device's memory.
     /// </returns>
     public Errno CutBehind(ulong iova)
     {
@@ -166,6 +166,11 @@ internal sealed partial class IovaMap
                 if (area.IsBusy || area.PreventAccess)
                 {
                     return Errno.EBUSY;
+                }
+
+                if (area.Source.IsDeviceMemory)
+                {
+                    return Errno.EOPNOTSUPP;
                 }
 
                 ulong unaligned = Alignment - 1;

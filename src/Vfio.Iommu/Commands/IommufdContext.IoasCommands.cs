@@ -196,6 +196,13 @@ public sealed partial class IommufdContext
     private static Errno OpenFile(object? file, in iommu_ioas_map_file command, out MemorySource? source)
     {
         source = null;
+        DmaAccess access = AccessOf(command.flags);
+        bool writable = (access & DmaAccess.Write) != 0;
+        if (file is DmaBufFile buffer)
+        {
+            return DmaBufMemorySource.TryImport(buffer, command.start, command.length, writable, out source);
+        }
+
         if (file is not FileDescriptor descriptor)
         {
             return Errno.EINVAL;
@@ -207,12 +214,11 @@ public sealed partial class IommufdContext
             return error;
         }
 
-        DmaAccess access = AccessOf(command.flags);
         error = DescriptorMemory.TryCreate(own!, command.start, command.length, access, DescriptorMemoryPolicy.Safe, out source);
         if (error != Errno.None)
         {
             // What the file is good for is judged when its memory is needed, as in the kernel (spec iommufd Q9).
-            source = new DescriptorMemorySource(own!, command.start, command.length, (access & DmaAccess.Write) != 0);
+            source = new DescriptorMemorySource(own!, command.start, command.length, writable);
         }
 
         return Errno.None;

@@ -93,7 +93,7 @@ public sealed class SimulatedDomain : IPagingDomain
     public Errno Enter(ulong iova, DmaAccess access, out DomainMapping? mapping)
     {
         mapping = _table.Find(iova);
-        if (mapping is not null && (mapping.Access & access) == access && mapping.TryEnter())
+        if (mapping is { Source.IsRevoked: false } && (mapping.Access & access) == access && mapping.TryEnter())
         {
             return Errno.None;
         }

@@ -60,6 +60,12 @@ public abstract class MemorySource
     /// <summary>Whether the memory is a file's, so that another process can take it over (IOMMU_IOAS_CHANGE_PROCESS).</summary>
     public virtual bool IsFile => false;
 
+    /// <summary>Whether the memory is another device's: hardware may use it, software may not copy or pin it.</summary>
+    public virtual bool IsDeviceMemory => false;
+
+    /// <summary>Whether the memory was taken away for good: no domain shows it any more.</summary>
+    public virtual bool IsRevoked => false;
+
     /// <summary>Whether pins of a page must reach the memory's owner once only, however often it is pinned.</summary>
     protected virtual bool CountsPins => false;
 
@@ -95,7 +101,7 @@ public abstract class MemorySource
     /// <summary>Says who is charged for pages that are pinned. The first one to map the source says it, before anybody else sees it.</summary>
     internal void Label(ProcessMemoryAccount? account, AccountingMode mode)
     {
-        if (_ledger is null && (account is not null || CountsPins))
+        if (_ledger is null && !IsDeviceMemory && (account is not null || CountsPins))
         {
             _ledger = new PinLedger(this, account, mode);
         }

@@ -1,4 +1,5 @@
 using Vfio.Abi;
+using Vfio.Iommu;
 using Vfio.Linux;
 
 namespace Vfio.Pci;
@@ -31,7 +32,7 @@ public abstract partial class VfioPciDevice
             bool off = IsMemoryOff;
             foreach (PciDmaBuf buffer in _dmaBufs)
             {
-                buffer.SetRevoked(off);
+                buffer.Update(off);
             }
         }
     }

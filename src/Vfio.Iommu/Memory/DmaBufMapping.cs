@@ -1,19 +1,19 @@
-namespace Vfio.Pci;
+namespace Vfio.Iommu;
 
-/// <summary>An importer's use of a <see cref="PciDmaBuf"/>.</summary>
-public sealed class PciDmaBufMapping : IDisposable
+/// <summary>An importer's use of a <see cref="DmaBufFile"/>.</summary>
+public sealed class DmaBufMapping : IDisposable
 {
-    private readonly PciDmaBuf _buffer;
+    private readonly DmaBufFile _buffer;
     private readonly Action _revoked;
 
-    internal PciDmaBufMapping(PciDmaBuf buffer, IReadOnlyList<MappableMemory> pieces, Action revoked)
+    internal DmaBufMapping(DmaBufFile buffer, IReadOnlyList<MappableMemory> pieces, Action revoked)
     {
         _buffer = buffer;
         _revoked = revoked;
         Pieces = pieces;
     }
 
-    /// <summary>The memory, in the order of the ranges that were exported. Valid until revoked or disposed; the descriptors stay the device's.</summary>
+    /// <summary>The memory, in the order of the ranges that were exported. Valid until revoked or disposed; the descriptors stay the exporter's.</summary>
     public IReadOnlyList<MappableMemory> Pieces { get; }
 
     /// <summary>Whether the memory was revoked.</summary>
