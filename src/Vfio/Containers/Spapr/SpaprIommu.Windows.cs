@@ -89,25 +89,13 @@ public sealed partial class SpaprIommu
     {
         lock (_lock)
         {
-            if (!_isEnabled || !IsOwner(owner))
-            {
-                return Errno.EPERM;
-            }
-
-            Errno error = CreateDefaultWindow();
+            Errno error = OpenWindow(owner, iova, out SpaprWindow? window);
             if (error != Errno.None)
             {
                 return error;
             }
 
-            int number = FindWindow(iova);
-            if (number < 0)
-            {
-                return Errno.ENXIO;
-            }
-
-            SpaprWindow window = _windows[number]!;
-            ulong mask = window.PageSize - 1;
+            ulong mask = window!.PageSize - 1;
             if ((size & mask) != 0 || (address & mask) != 0 || access == DmaAccess.None || !window.ContainsPages(iova, size))
             {
                 return Errno.EINVAL;
@@ -127,25 +115,13 @@ public sealed partial class SpaprIommu
     {
         lock (_lock)
         {
-            if (!_isEnabled || !IsOwner(owner))
-            {
-                return Errno.EPERM;
-            }
-
-            Errno error = CreateDefaultWindow();
+            Errno error = OpenWindow(owner, iova, out SpaprWindow? window);
             if (error != Errno.None)
             {
                 return error;
             }
 
-            int number = FindWindow(iova);
-            if (number < 0)
-            {
-                return Errno.ENXIO;
-            }
-
-            SpaprWindow window = _windows[number]!;
-            if ((size & (window.PageSize - 1)) != 0 || !window.ContainsPages(iova, size))
+            if ((size & (window!.PageSize - 1)) != 0 || !window.ContainsPages(iova, size))
             {
                 return Errno.EINVAL;
             }
@@ -289,5 +265,25 @@ public sealed partial class SpaprIommu
         {
             _driver.Memory.Unuse(block);
         }
+    }
+
+    /// <summary>What a map and an unmap check first, and the window that they are for.</summary>
+    private Errno OpenWindow(IUserMemory owner, ulong iova, out SpaprWindow? window)
+    {
+        window = null;
+        if (!_isEnabled || !IsOwner(owner))
+        {
+            return Errno.EPERM;
+        }
+
+        Errno error = CreateDefaultWindow();
+        if (error != Errno.None)
+        {
+            return error;
+        }
+
+        int number = FindWindow(iova);
+        window = number < 0 ? null : _windows[number];
+        return number < 0 ? Errno.ENXIO : Errno.None;
     }
 }
