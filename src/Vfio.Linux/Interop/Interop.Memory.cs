@@ -9,6 +9,8 @@ internal static partial class Interop
     internal const int MapAnonymous = 0x20;
     internal const int MapNoReserve = 0x4000;
     internal const int AdviceDontDump = 16;
+    internal const int AdvicePopulateRead = 22;
+    internal const int AdvicePopulateWrite = 23;
 
     [LibraryImport(LibC, EntryPoint = "mmap64", SetLastError = true)]
     internal static partial nint Map(nint address, nuint length, int protection, int flags, FileDescriptor fd, long offset);
