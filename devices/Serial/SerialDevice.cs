@@ -107,6 +107,8 @@ public sealed class SerialDevice : VfioPciDevice
     {
         foreach (Uart port in _ports)
         {
+            // What software wrote left before the reset: the line has no speed, only the work that moves it has not run yet.
+            port.Send();
             port.Reset();
         }
 

@@ -143,6 +143,23 @@ internal sealed class Uart
         }
     }
 
+    /// <summary>Puts on the line what waits to be sent, as far as the line takes it.</summary>
+    public void Send()
+    {
+        Span<byte> bytes = stackalloc byte[FifoSize];
+        while (_sending.Count != 0 && !IsLooped)
+        {
+            int taken = Backend.Write(bytes[.._sending.Peek(bytes)]);
+            if (taken <= 0)
+            {
+                return;
+            }
+
+            _sending.Remove(taken);
+            _transmitterInterrupt |= _sending.Count == 0;
+        }
+    }
+
     /// <summary>Moves bytes between FIFOs and line until one side has none or no room.</summary>
     public void Transfer()
     {
@@ -152,20 +169,10 @@ internal sealed class Uart
             return;
         }
 
-        Span<byte> bytes = stackalloc byte[FifoSize];
-        while (_sending.Count != 0)
-        {
-            int taken = Backend.Write(bytes[.._sending.Peek(bytes)]);
-            if (taken <= 0)
-            {
-                break;
-            }
-
-            _sending.Remove(taken);
-            _transmitterInterrupt |= _sending.Count == 0;
-        }
+        Send();
 
         // Bytes wait on the line until software asks for them: an open that clears the FIFOs loses nothing.
+        Span<byte> bytes = stackalloc byte[FifoSize];
         int room = (_modemControl & ModemRequestToSend) != 0 ? Depth - _received.Count : 0;
         while (room > 0)
         {

@@ -43,6 +43,22 @@ public sealed class SerialDeviceTests : IAsyncDisposable
     }
 
     [Fact]
+    public void What_was_written_is_on_the_line_although_the_user_closes_at_once()
+    {
+        RecordingBackend backend = new();
+        VfioRegion registers = Open(backend);
+        for (byte i = 0; i < 100; i++)
+        {
+            registers.Write8(0, i);
+            _connection!.Dispose();
+            _connection = LocalConnection.Open(_host, "serial0");
+            registers = _connection.Bar(0);
+        }
+
+        Assert.Equal(Enumerable.Range(0, 100).Select(static i => (byte)i), backend.Written);
+    }
+
+    [Fact]
     public void Readme_shows_the_registers_as_they_are_declared()
     {
         const string Start = "<!-- registers -->\n";
@@ -583,6 +599,47 @@ public sealed class SerialDeviceTests : IAsyncDisposable
         {
             Assert.True(Environment.TickCount64 < end, "The device did not get ready in time.");
             Thread.Yield();
+        }
+    }
+
+    /// <summary>A line that takes everything.</summary>
+    private sealed class RecordingBackend : ISerialBackend
+    {
+        private readonly Lock _lock = new();
+        private readonly List<byte> _written = [];
+
+        public IReadOnlyList<byte> Written
+        {
+            get
+            {
+                lock (_lock)
+                {
+                    return [.. _written];
+                }
+            }
+        }
+
+        public string Address => "recording";
+
+        public bool IsConnected => true;
+
+        public void Start(EventLoop loop, Action changed)
+        {
+        }
+
+        public int Read(Span<byte> buffer) => 0;
+
+        public int Write(ReadOnlySpan<byte> bytes)
+        {
+            lock (_lock)
+            {
+                _written.AddRange(bytes);
+                return bytes.Length;
+            }
+        }
+
+        public void Dispose()
+        {
         }
     }
 }
