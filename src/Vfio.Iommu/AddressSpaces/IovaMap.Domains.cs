@@ -159,6 +159,7 @@ internal sealed partial class IovaMap
                 else
                 {
                     _index = _index.Remove(areas);
+                    areas.ForEach(static area => area.Refuse());
                 }
             }
         }

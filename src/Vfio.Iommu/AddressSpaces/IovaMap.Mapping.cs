@@ -185,7 +185,7 @@ internal sealed partial class IovaMap
                 _ = IovaRange.TryCreateInclusive(area.Range.Start, iova, out IovaRange below);
                 _ = IovaRange.TryCreateInclusive(iova + 1, area.Range.Last, out IovaRange above);
                 area.Source.AddReference(); // The old area's becomes the first part's.
-                _index = _index.Remove(area, area)
+                _index = _index.Remove(area)
                     .Insert(new IovaArea(below, area.Source, area.SourceOffset(below.Start), area.Access) { IsHeld = area.IsHeld })
                     .Insert(new IovaArea(above, area.Source, area.SourceOffset(above.Start), area.Access) { IsHeld = area.IsHeld });
 

@@ -61,10 +61,10 @@ internal sealed partial class IovaMap
                 continue;
             }
 
-            GapWalk walk = new(moved, _reserved, _index);
-            while (walk.Next(out IovaRange gap))
+            GapWalk walk = new(moved, _reserved);
+            while (walk.Next(out IovaRange free))
             {
-                if (Candidate(gap, hint, length, align, out iova))
+                if (Place(free, hint, length, align, out iova))
                 {
                     return Errno.None;
                 }
@@ -72,6 +72,29 @@ internal sealed partial class IovaMap
         }
 
         return Errno.ENOSPC;
+    }
+
+    /// <summary>The lowest address that suits in a range without reserved ones.</summary>
+    private bool Place(IovaRange free, ulong hint, ulong length, ulong align, out ulong iova)
+    {
+        ulong from = free.Start;
+        while (_index.TryFindGap(from, free.Last, length, out IovaRange gap))
+        {
+            if (Candidate(gap, hint, length, align, out iova))
+            {
+                return true;
+            }
+
+            if (gap.Last == free.Last)
+            {
+                break;
+            }
+
+            from = gap.Last + 1;
+        }
+
+        iova = 0;
+        return false;
     }
 
     private static bool Candidate(IovaRange gap, ulong hint, ulong length, ulong align, out ulong iova)

@@ -87,7 +87,9 @@ internal sealed partial class IovaMap
             }
             else if (areas.Count > 0)
             {
-                _index = _index.Remove(areas[0], areas[^1]);
+                // Closed before the lock is let go: nothing else may be mapped there while somebody can still enter them.
+                _index = _index.RemoveRun(areas);
+                areas.ForEach(static area => area.Refuse());
             }
 
             return error;

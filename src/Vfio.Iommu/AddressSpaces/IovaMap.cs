@@ -61,8 +61,6 @@ internal sealed partial class IovaMap
         }
     }
 
-    public IovaArea? Find(ulong iova) => _index.Find(iova);
-
     public IovaIndex.Enumerator GetEnumerator() => _index.GetEnumerator();
 
     /// <summary>Raises the alignment to a page for one more user of the map.</summary>
@@ -176,7 +174,7 @@ internal sealed partial class IovaMap
         lock (_lock)
         {
             int count = 0;
-            GapWalk walk = new(IovaRange.All, _reserved, IovaIndex.Empty);
+            GapWalk walk = new(IovaRange.All, _reserved);
             while (walk.Next(out IovaRange gap))
             {
                 if (count < ranges.Length)

@@ -330,14 +330,7 @@ public sealed class IommufdAccess : IommufdObject, IDmaPath
             return Errno.ENOENT;
         }
 
-        area = ioas.Map.Find(iova);
-        while (area is not null && !area.TryEnter())
-        {
-            // A closed area has left the index already, so that what is there now is the truth; or it is busy, and a hole is.
-            IovaArea? now = ioas.Map.Find(iova);
-            area = ReferenceEquals(now, area) ? null : now;
-        }
-
+        area = ioas.Map.Enter(iova);
         if (area is null)
         {
             return Errno.ENOENT;

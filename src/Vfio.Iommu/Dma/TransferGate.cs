@@ -34,6 +34,9 @@ public abstract class TransferGate
     /// <summary>Leaves. Call it exactly once for each entry.</summary>
     public void Exit() => Interlocked.Decrement(ref _transfers);
 
+    /// <summary>Refuses new transfers, without waiting for those inside.</summary>
+    internal void Refuse() => _closed = true;
+
     /// <summary>Refuses new transfers and waits until those inside have ended.</summary>
     internal void Close()
     {

@@ -1,0 +1,123 @@
+namespace Vfio.Iommu;
+
+internal sealed partial class IovaIndex
+{
+    /// <summary>A node of areas.</summary>
+    private sealed class Leaf : Node
+    {
+        public Slots<IovaArea> Areas;
+
+        public Leaf(IovaArea area) => Place(0, area);
+
+        public override ulong LargestGap => LargestGapBetweenEntries();
+
+        public override Node Insert(IovaArea area, bool isFirst, bool isLast, out Node? right)
+        {
+            int at = AtOrBelow(area.Range.Start) + 1;
+            Leaf copy = Clone();
+            right = null;
+            if (Count < Width)
+            {
+                copy.Place(at, area);
+                return copy;
+            }
+
+            // Areas that arrive in order leave full nodes behind.
+            if (at == Count && isLast)
+            {
+                right = new Leaf(area);
+                return this;
+            }
+
+            if (at == 0 && isFirst)
+            {
+                right = this;
+                return new Leaf(area);
+            }
+
+            const int Half = Width / 2;
+            Leaf upper = Clone();
+            copy.Cut(Half, Count - Half);
+            upper.Cut(0, Half);
+            if (at <= Half)
+            {
+                copy.Place(at, area);
+            }
+            else
+            {
+                upper.Place(at - Half, area);
+            }
+
+            right = upper;
+            return copy;
+        }
+
+        public override Node? Remove(IovaRange range, List<IovaArea>? only, ref int next)
+        {
+            int from = range.Start == 0 ? 0 : AtOrBelow(range.Start - 1) + 1;
+            int end = AtOrBelow(range.Last) + 1;
+            if (only is null)
+            {
+                if (end - from == Count)
+                {
+                    return null;
+                }
+
+                Leaf shorter = Clone();
+                shorter.Cut(from, end - from);
+                return shorter;
+            }
+
+            Leaf copy = Clone();
+            for (int i = from, at = from; i < end; i++)
+            {
+                if (next < only.Count && ReferenceEquals(only[next], Areas[i]))
+                {
+                    copy.Cut(at, 1);
+                    next++;
+                }
+                else
+                {
+                    at++;
+                }
+            }
+
+            return copy.Count == 0 ? null : copy;
+        }
+
+        public override Node Join(Node next)
+        {
+            Leaf copy = Clone();
+            Leaf other = (Leaf)next;
+            for (int i = 0; i < other.Count; i++)
+            {
+                copy.Place(copy.Count, other.Areas[i]);
+            }
+
+            return copy;
+        }
+
+        protected override bool MayHoldGap(int at, ulong length) => false;
+
+        private Leaf Clone() => (Leaf)MemberwiseClone();
+
+        private void Place(int at, IovaArea area)
+        {
+            OpenSlot<ulong>(Starts, at, Count);
+            OpenSlot<ulong>(Lasts, at, Count);
+            OpenSlot<IovaArea>(Areas, at, Count);
+            Starts[at] = area.Range.Start;
+            Lasts[at] = area.Range.Last;
+            Areas[at] = area;
+            Count++;
+        }
+
+        private void Cut(int at, int removed)
+        {
+            CloseSlots<ulong>(Starts, at, removed, Count);
+            CloseSlots<ulong>(Lasts, at, removed, Count);
+            CloseSlots<IovaArea>(Areas, at, removed, Count);
+            Count -= removed;
+        }
+    }
+}
