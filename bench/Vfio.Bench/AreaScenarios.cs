@@ -85,7 +85,7 @@ internal static class AreaScenarios
                 }
             });
             writer.Start();
-            meter.Measure(LookUpMeanwhile, (long)areas, Randomly);
+            meter.Measure(LookUpMeanwhile, (long)areas, Randomly, elapsed: true);
             stop.Cancel();
             writer.Join();
         }

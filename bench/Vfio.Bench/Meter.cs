@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace Vfio.Bench;
 
 /// <summary>
-/// Measures operations one after another: many short samples of each, so that the fastest ones tell the operation's own time also on a
-/// machine that others use.
+/// Measures operations one after another: many short samples of each, in processor time of this process, so that the fastest ones tell
+/// the operation's own time also on a machine that others use.
 /// </summary>
 /// <param name="options">How long to measure, and what.</param>
 internal sealed class Meter(MeterOptions options)
@@ -21,7 +21,8 @@ internal sealed class Meter(MeterOptions options)
     /// <param name="size">See <see cref="Measurement.Size"/>.</param>
     /// <param name="run">Runs the operation as many times as it is told.</param>
     /// <param name="operations">As how many operations one time counts.</param>
-    public void Measure(string name, long size, Action<int> run, int operations = 1)
+    /// <param name="elapsed">Whether to measure elapsed time: other threads of the process are busy meanwhile.</param>
+    public void Measure(string name, long size, Action<int> run, int operations = 1, bool elapsed = false)
     {
         if (!Wants(name))
         {
@@ -33,9 +34,9 @@ internal sealed class Meter(MeterOptions options)
         long before = GC.GetAllocatedBytesForCurrentThread();
         for (int i = 0; i < samples.Length; i++)
         {
-            long started = Stopwatch.GetTimestamp();
+            TimeSpan started = Now(elapsed);
             run(count);
-            samples[i] = Stopwatch.GetElapsedTime(started).TotalNanoseconds / ((double)count * operations);
+            samples[i] = (Now(elapsed) - started).TotalNanoseconds / ((double)count * operations);
         }
 
         double allocated = (GC.GetAllocatedBytesForCurrentThread() - before) / ((double)count * operations * samples.Length);
@@ -44,6 +45,8 @@ internal sealed class Meter(MeterOptions options)
         _measurements.Add(measurement);
         Report.Print(measurement);
     }
+
+    private static TimeSpan Now(bool elapsed) => elapsed ? Stopwatch.GetElapsedTime(0) : Environment.CpuUsage.TotalTime;
 
     /// <summary>Runs until the compiler has done what it will, and finds how many operations take as long as a sample should.</summary>
     private int WarmUp(Action<int> run)

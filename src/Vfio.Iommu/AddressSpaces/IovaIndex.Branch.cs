@@ -17,6 +17,13 @@ internal sealed partial class IovaIndex
             }
         }
 
+        private Branch(Branch other)
+            : base(other)
+        {
+            Children = other.Children;
+            _gaps = other._gaps;
+        }
+
         public override ulong LargestGap
         {
             get
@@ -36,7 +43,7 @@ internal sealed partial class IovaIndex
             int at = Math.Max(AtOrBelow(area.Range.Start), 0);
             isFirst &= at == 0;
             isLast &= at == Count - 1;
-            Branch copy = Clone();
+            Branch copy = new(this);
             copy.Set(at, Children[at].Insert(area, isFirst, isLast, out Node? split));
             right = null;
             if (split is null)
@@ -65,7 +72,7 @@ internal sealed partial class IovaIndex
             }
 
             const int Half = Width / 2;
-            Branch upper = copy.Clone();
+            Branch upper = new(copy);
             copy.Cut(Half, Count - Half);
             upper.Cut(0, Half);
             if (at < Half)
@@ -85,7 +92,7 @@ internal sealed partial class IovaIndex
         {
             int from = Math.Max(AtOrBelow(range.Start), 0);
             int end = AtOrBelow(range.Last) + 1;
-            Branch copy = Clone();
+            Branch copy = new(this);
             int at = from;
             for (int i = from; i < end; i++)
             {
@@ -111,7 +118,7 @@ internal sealed partial class IovaIndex
 
         public override Node Join(Node next)
         {
-            Branch copy = Clone();
+            Branch copy = new(this);
             Branch other = (Branch)next;
             for (int i = 0; i < other.Count; i++)
             {
@@ -122,8 +129,6 @@ internal sealed partial class IovaIndex
         }
 
         protected override bool MayHoldGap(int at, ulong length) => _gaps[at] >= length;
-
-        private Branch Clone() => (Branch)MemberwiseClone();
 
         /// <summary>Joins a child with the next one while one of them is nearly empty and both together are not full again.</summary>
         private void JoinIfSmall(int at)
@@ -158,10 +163,10 @@ internal sealed partial class IovaIndex
 
         private void Cut(int at, int removed)
         {
-            CloseSlots<ulong>(Starts, at, removed, Count);
-            CloseSlots<ulong>(Lasts, at, removed, Count);
-            CloseSlots<ulong>(_gaps, at, removed, Count);
-            CloseSlots<Node>(Children, at, removed, Count);
+            CloseSlots<ulong>(Starts, at, removed, Count, ulong.MaxValue);
+            CloseSlots<ulong>(Lasts, at, removed, Count, 0);
+            CloseSlots<ulong>(_gaps, at, removed, Count, 0);
+            CloseSlots<Node>(Children, at, removed, Count, null!);
             Count -= removed;
         }
     }

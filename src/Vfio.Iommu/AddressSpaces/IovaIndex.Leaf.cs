@@ -9,12 +9,15 @@ internal sealed partial class IovaIndex
 
         public Leaf(IovaArea area) => Place(0, area);
 
+        private Leaf(Leaf other)
+            : base(other) => Areas = other.Areas;
+
         public override ulong LargestGap => LargestGapBetweenEntries();
 
         public override Node Insert(IovaArea area, bool isFirst, bool isLast, out Node? right)
         {
             int at = AtOrBelow(area.Range.Start) + 1;
-            Leaf copy = Clone();
+            Leaf copy = new(this);
             right = null;
             if (Count < Width)
             {
@@ -36,7 +39,7 @@ internal sealed partial class IovaIndex
             }
 
             const int Half = Width / 2;
-            Leaf upper = Clone();
+            Leaf upper = new(this);
             copy.Cut(Half, Count - Half);
             upper.Cut(0, Half);
             if (at <= Half)
@@ -63,12 +66,12 @@ internal sealed partial class IovaIndex
                     return null;
                 }
 
-                Leaf shorter = Clone();
+                Leaf shorter = new(this);
                 shorter.Cut(from, end - from);
                 return shorter;
             }
 
-            Leaf copy = Clone();
+            Leaf copy = new(this);
             for (int i = from, at = from; i < end; i++)
             {
                 if (next < only.Count && ReferenceEquals(only[next], Areas[i]))
@@ -87,7 +90,7 @@ internal sealed partial class IovaIndex
 
         public override Node Join(Node next)
         {
-            Leaf copy = Clone();
+            Leaf copy = new(this);
             Leaf other = (Leaf)next;
             for (int i = 0; i < other.Count; i++)
             {
@@ -98,8 +101,6 @@ internal sealed partial class IovaIndex
         }
 
         protected override bool MayHoldGap(int at, ulong length) => false;
-
-        private Leaf Clone() => (Leaf)MemberwiseClone();
 
         private void Place(int at, IovaArea area)
         {
@@ -114,9 +115,9 @@ internal sealed partial class IovaIndex
 
         private void Cut(int at, int removed)
         {
-            CloseSlots<ulong>(Starts, at, removed, Count);
-            CloseSlots<ulong>(Lasts, at, removed, Count);
-            CloseSlots<IovaArea>(Areas, at, removed, Count);
+            CloseSlots<ulong>(Starts, at, removed, Count, ulong.MaxValue);
+            CloseSlots<ulong>(Lasts, at, removed, Count, 0);
+            CloseSlots<IovaArea>(Areas, at, removed, Count, null!);
             Count -= removed;
         }
     }

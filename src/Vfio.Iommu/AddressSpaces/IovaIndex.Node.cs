@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Vfio.Iommu;
 
@@ -21,6 +23,15 @@ internal sealed partial class IovaIndex
         public Slots<ulong> Starts;
         public Slots<ulong> Lasts;
 
+        protected Node() => ((Span<ulong>)Starts).Fill(ulong.MaxValue);
+
+        protected Node(Node other)
+        {
+            Starts = other.Starts;
+            Lasts = other.Lasts;
+            Count = other.Count;
+        }
+
         public int Count { get; protected set; }
 
         /// <summary>Length of the largest gap between two areas of the node.</summary>
@@ -30,19 +41,21 @@ internal sealed partial class IovaIndex
 
         public ulong Last => Lasts[Count - 1];
 
-        /// <summary>The last entry that starts at or before an address, or −1. Without a jump that depends on what is found.</summary>
+        /// <summary>The last entry that starts at or before an address, or −1: all are compared, so that no jump depends on what is found.</summary>
         public int AtOrBelow(ulong iova)
         {
-            int at = 0;
-            int left = Count;
-            while (left > 1)
+            ReadOnlySpan<Vector256<ulong>> starts = MemoryMarshal.Cast<ulong, Vector256<ulong>>(Starts);
+            Vector256<ulong> wanted = Vector256.Create(iova);
+            Vector256<ulong> found = Vector256<ulong>.Zero;
+            int used = (Count + Vector256<ulong>.Count - 1) / Vector256<ulong>.Count;
+            foreach (Vector256<ulong> some in starts[..used])
             {
-                int half = left >>> 1;
-                at += half & -(Starts[at + half - 1] <= iova ? 1 : 0);
-                left -= half;
+                // All ones, minus one as a number, where it holds.
+                found -= Vector256.LessThanOrEqual(some, wanted);
             }
 
-            return at + (Starts[at] <= iova ? 1 : 0) - 1;
+            // Slots that are not used have the highest address there is, which somebody may ask for.
+            return Math.Min((int)Vector256.Sum(found), Count) - 1;
         }
 
         /// <summary>A copy with an area more, and what does not fit into it.</summary>
@@ -107,10 +120,10 @@ internal sealed partial class IovaIndex
 
         protected static void OpenSlot<T>(Span<T> slots, int at, int count) => slots[at..count].CopyTo(slots[(at + 1)..]);
 
-        protected static void CloseSlots<T>(Span<T> slots, int at, int removed, int count)
+        protected static void CloseSlots<T>(Span<T> slots, int at, int removed, int count, T none)
         {
             slots[(at + removed)..count].CopyTo(slots[at..]);
-            slots[(count - removed)..count].Clear();
+            slots[(count - removed)..count].Fill(none);
         }
 
         protected ulong LargestGapBetweenEntries()
