@@ -275,6 +275,18 @@ public class FileDescriptor : SafeHandle
         }
     }
 
+    /// <summary>An ioctl on a structure with a variable part, or on a text that ends in a zero byte; the kernel reads it and may write it.</summary>
+    /// <param name="request">The command.</param>
+    /// <param name="argument">The structure; its own size field says how much of it there is.</param>
+    public unsafe IoResult Ioctl(uint request, Span<byte> argument)
+    {
+        // SAFETY: pinned during the call. That the kernel stays inside is the contract of the command, or of the size in the structure.
+        fixed (byte* pointer = argument)
+        {
+            return Ioctl(request, (nint)pointer);
+        }
+    }
+
     /// <inheritdoc/>
     protected override bool ReleaseHandle() => Interop.Close((int)handle) == 0;
 

@@ -8,7 +8,7 @@ internal static class CommonOptions
 {
     public static Argument<string> Address() => new("address")
     {
-        Description = "unix:PATH of a vfio-user server, or local:MODEL[,key=value…] for a fresh device in this process",
+        Description = "unix:PATH of a vfio-user server, kernel:0000:06:0d.0 of this machine's VFIO, or local:MODEL[,key=value…] for a fresh device in this process",
     };
 
     public static Option<bool> Json() => new("--json") { Description = "Print JSON" };

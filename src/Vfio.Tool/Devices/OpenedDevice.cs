@@ -1,3 +1,4 @@
+using Vfio.Kernel;
 using Vfio.User;
 
 namespace Vfio.Tool.Devices;
@@ -15,19 +16,22 @@ internal sealed class OpenedDevice : IAsyncDisposable
 
     public VfioConnection Connection { get; }
 
-    /// <summary>Opens an address: <c>unix:PATH</c>, or <c>local:MODEL[,key=value…]</c> for a fresh device in this process.</summary>
-    public static async Task<OpenedDevice> OpenAsync(string address, CancellationToken cancellationToken)
+    /// <summary>
+    /// Opens an address: <c>unix:PATH</c>, <c>kernel:FUNCTION</c> of the running kernel's VFIO, or <c>local:MODEL[,key=value…]</c> for a
+    /// fresh device in this process.
+    /// </summary>
+    public static async Task<OpenedDevice> OpenAsync(string address, CancellationToken cancellationToken, KernelOptions? kernel = null)
     {
         const string Local = "local:";
         if (!address.StartsWith(Local, StringComparison.Ordinal))
         {
-            const string Unix = "unix:";
-            if (!address.StartsWith(Unix, StringComparison.Ordinal) || address.Length == Unix.Length)
+            if (!(address.StartsWith("unix:", StringComparison.Ordinal) || address.StartsWith("kernel:", StringComparison.Ordinal)) || address.EndsWith(':'))
             {
-                throw new UsageException($"'{address}' is no address; unix:PATH and local:MODEL[,key=value…] are.");
+                throw new UsageException($"'{address}' is no address; unix:PATH, kernel:FUNCTION and local:MODEL[,key=value…] are.");
             }
 
-            return new OpenedDevice(await new VfioConnector(new UnixTransport()).ConnectAsync(address, cancellationToken), null);
+            VfioConnector connector = new(new UnixTransport(), new KernelTransport(kernel));
+            return new OpenedDevice(await connector.ConnectAsync(address, cancellationToken), null);
         }
 
         string[] parts = address[Local.Length..].Split(',');
