@@ -27,6 +27,10 @@ internal static class CommandLine
         LspciCommand.Create(),
         ReadCommand.Create(),
         WriteCommand.Create(),
+        KernelCommands.CreateList(),
+        KernelCommands.CreateDoctor(),
+        KernelCommands.CreateBind(),
+        KernelCommands.CreateUnbind(),
     };
 
     public static async Task<int> RunAsync(string[] args)

@@ -1,9 +1,12 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using System.Text;
 using Vfio.Devices.Edu;
 using Vfio.Devices.Serial;
 using Vfio.Drivers.Edu;
+using Vfio.Kernel;
+using Vfio.Linux;
 using Vfio.Tool.Devices;
 using Vfio.User;
 
@@ -14,8 +17,14 @@ internal static class DemoCommand
 {
     public static Command Create()
     {
-        Command command = new("demo", "Drive devices that are C# classes by a C# driver, in this process and over a vfio-user socket.");
-        command.SetAction(static (_, cancellationToken) => RunAsync(cancellationToken));
+        Option<string?> address = new("--address") { Description = "Only drive the edu at this address: kernel:FUNCTION, unix:PATH or local:edu" };
+        Option<KernelPath?> path = new("--kernel-path") { Description = "The way to a kernel: address: cdev, groupType1 or groupIommufd; the first that there is when not given" };
+        Option<PciInterrupt?> interrupt = new("--interrupt") { Description = "With --address, the kind of interrupt: intx or msi; the better one that there is when not given" };
+        Option<bool> noIommu = new("--unsafe-no-iommu") { Description = "Accept a device without an IOMMU, which can overwrite all memory" };
+        Command command = new("demo", "Drive devices that are C# classes by a C# driver, in this process and over a vfio-user socket.") { address, path, interrupt, noIommu };
+        command.SetAction((result, cancellationToken) => result.GetValue(address) is { } given
+            ? DriveOneAsync(given, new KernelOptions { Path = result.GetValue(path), AllowUnsafeNoIommu = result.GetValue(noIommu) }, result.GetValue(interrupt), cancellationToken)
+            : RunAsync(cancellationToken));
         return command;
     }
 
@@ -66,13 +75,29 @@ internal static class DemoCommand
         }
     }
 
+    private static async Task<int> DriveOneAsync(string address, KernelOptions kernel, PciInterrupt? interrupt, CancellationToken cancellationToken)
+    {
+        await using OpenedDevice device = await OpenedDevice.OpenAsync(address, cancellationToken, kernel);
+        await DriveAsync(device.Connection, interrupt, cancellationToken);
+        return CommandLine.Success;
+    }
+
     private static async Task DriveAsync(VfioConnector connector, string address, CancellationToken cancellationToken)
+        => await DriveAsync(await connector.ConnectAsync(address, cancellationToken), null, cancellationToken);
+
+    private static async Task DriveAsync(VfioConnection connection, PciInterrupt? interrupt, CancellationToken cancellationToken)
     {
         long started = Stopwatch.GetTimestamp();
-        await using EduDriver driver = EduDriver.Open(await connector.ConnectAsync(address, cancellationToken));
-        Say($"     {address}");
+        await using EduDriver driver = EduDriver.Open(connection, interrupt);
+        Say($"     {connection.Address}{(connection is KernelConnection kernel ? $" by {kernel.Path}" : string.Empty)}");
         Say($"       identified   edu version {driver.Version}, interrupts by {driver.InterruptKind}");
         Check(driver.CheckLiveness(0xDEADBEEF), "liveness", "wrote deadbeef, read 21524110: alive");
+        if (connection.Regions[(int)PciRegion.Bar0].MappableAreas.Count > 0)
+        {
+            using MemoryMapping registers = connection.Map(PciRegion.Bar0, 0, 0x1000);
+            uint identification = MemoryMarshal.Read<uint>(registers.Slice(0, sizeof(uint)));
+            Check((identification & 0xFF) == 0xED, "mapped", $"BAR 0 in this process's memory: identification {identification:x8}");
+        }
 
         uint factorial = await driver.ComputeFactorialAsync(10, cancellationToken);
         Check(factorial == 3_628_800, "factorial", $"10! = {factorial}, told by an interrupt");
