@@ -5,17 +5,11 @@ namespace Vfio.Iommu;
 /// <summary>A mapped range of an address space: which memory it shows, what the device may do there, and who is using it now.</summary>
 internal sealed class IovaArea : TransferGate
 {
-    private readonly ulong _sourceOffset;
-
     public IovaArea(IovaRange range, MemorySource source, ulong sourceOffset, DmaAccess access)
-        : base(source)
+        : base(range, source, sourceOffset)
     {
-        Range = range;
         Access = access;
-        _sourceOffset = sourceOffset;
     }
-
-    public IovaRange Range { get; }
 
     public DmaAccess Access { get; }
 
@@ -34,10 +28,8 @@ internal sealed class IovaArea : TransferGate
     /// <summary>Whether the source's pages are pinned because domains show the area. Guarded by the map's domain lock.</summary>
     public bool IsHeld;
 
-    public ulong SourceOffset(ulong iova) => _sourceOffset + (iova - Range.Start);
-
     /// <summary>The address of the area's first byte as the memory's owner knows it.</summary>
-    public ulong Hint => Source.PlacementHint(_sourceOffset);
+    public ulong Hint => Source.PlacementHint(SourceOffset(Range.Start));
 
     /// <summary>Checks a transfer against the area's rights.</summary>
     public Errno Check(DmaAccess wanted)

@@ -10,123 +10,18 @@ public sealed partial class IommufdDevice
     /// <summary>The device reads memory through its page table.</summary>
     /// <returns><see cref="Errno.EINVAL"/> for length 0; <see cref="Errno.EFAULT"/> where nothing is mapped, the right is lacking or its DMA is blocked.</returns>
     /// <inheritdoc/>
-    public Errno Read(ulong iova, Span<byte> destination)
-    {
-        if (!IovaRange.TryCreate(iova, (ulong)destination.Length, out _))
-        {
-            return destination.IsEmpty ? Errno.EINVAL : Errno.EOVERFLOW;
-        }
-
-        if (_group.Group.GetDomain() is not IPagingDomain domain)
-        {
-            return Errno.EFAULT;
-        }
-
-        while (true)
-        {
-            Errno error = domain.Enter(iova, DmaAccess.Read, out DomainMapping? mapping);
-            if (error != Errno.None)
-            {
-                return error;
-            }
-
-            int piece = (int)Math.Min((ulong)destination.Length - 1, mapping!.Range.Last - iova) + 1;
-            error = mapping.Source.Read(mapping.SourceOffset(iova), destination[..piece]);
-            mapping.Exit();
-            if (error != Errno.None || piece == destination.Length)
-            {
-                return error;
-            }
-
-            destination = destination[piece..];
-            iova += (ulong)piece;
-        }
-    }
+    public Errno Read(ulong iova, Span<byte> destination) => DmaTransfer.Read(new Translation(_group.Group.GetDomain()), iova, destination);
 
     /// <summary>The device writes memory through its page table, which notes it when asked to.</summary>
     /// <returns>As for <see cref="Read"/>.</returns>
     /// <inheritdoc/>
-    public Errno Write(ulong iova, ReadOnlySpan<byte> source)
-    {
-        if (!IovaRange.TryCreate(iova, (ulong)source.Length, out _))
-        {
-            return source.IsEmpty ? Errno.EINVAL : Errno.EOVERFLOW;
-        }
-
-        if (_group.Group.GetDomain() is not IPagingDomain domain)
-        {
-            return Errno.EFAULT;
-        }
-
-        while (true)
-        {
-            Errno error = domain.Enter(iova, DmaAccess.Write, out DomainMapping? mapping);
-            if (error != Errno.None)
-            {
-                return error;
-            }
-
-            int piece = (int)Math.Min((ulong)source.Length - 1, mapping!.Range.Last - iova) + 1;
-            error = mapping.Source.Write(mapping.SourceOffset(iova), source[..piece]);
-            if (error == Errno.None && IovaRange.TryCreate(iova, (ulong)piece, out IovaRange written))
-            {
-                domain.MarkWritten(mapping, written);
-            }
-
-            mapping.Exit();
-            if (error != Errno.None || piece == source.Length)
-            {
-                return error;
-            }
-
-            source = source[piece..];
-            iova += (ulong)piece;
-        }
-    }
+    public Errno Write(ulong iova, ReadOnlySpan<byte> source) => DmaTransfer.Write(new Translation(_group.Group.GetDomain()), iova, source);
 
     /// <summary>Opens a window on memory that one mapping shows. Opening it for writing counts as a write.</summary>
     /// <returns>As for <see cref="Read"/>; <see cref="Errno.EOPNOTSUPP"/> when the range spans mappings or the memory can only be copied.</returns>
     /// <inheritdoc/>
-    public unsafe Errno TryOpenWindow(ulong iova, int length, DmaAccess access, out DmaWindow window)
-    {
-        window = default;
-        if (length <= 0)
-        {
-            return Errno.EINVAL;
-        }
-
-        if (!IovaRange.TryCreate(iova, (ulong)length, out IovaRange range))
-        {
-            return Errno.EOVERFLOW;
-        }
-
-        if (_group.Group.GetDomain() is not IPagingDomain domain)
-        {
-            return Errno.EFAULT;
-        }
-
-        Errno error = domain.Enter(iova, access, out DomainMapping? mapping);
-        if (error != Errno.None)
-        {
-            return error;
-        }
-
-        nint pointer = mapping!.Range.Contains(range) ? mapping.Source.GetPointer(mapping.SourceOffset(iova)) : 0;
-        if (pointer == 0)
-        {
-            mapping.Exit();
-            return Errno.EOPNOTSUPP;
-        }
-
-        if ((access & DmaAccess.Write) != 0)
-        {
-            domain.MarkWritten(mapping, range);
-        }
-
-        // SAFETY: the mapping contains the range, its source is reachable by pointer without faults, and it stays until Exit.
-        window = new DmaWindow(mapping, new Span<byte>((void*)pointer, length));
-        return Errno.None;
-    }
+    public Errno TryOpenWindow(ulong iova, int length, DmaAccess access, out DmaWindow window)
+        => DmaTransfer.TryOpenWindow(new Translation(_group.Group.GetDomain()), iova, length, access, out window);
 
     /// <summary>Refused: what a device behind an IOMMU may use is what its page table maps.</summary>
     /// <returns><see cref="Errno.EINVAL"/>, as <c>vfio_pin_pages</c> of a physical device.</returns>
@@ -135,5 +30,21 @@ public sealed partial class IommufdDevice
     {
         pin = null;
         return Errno.EINVAL;
+    }
+
+    /// <summary>Through a domain; a device without one, or with a first stage that only the hardware can read, is blocked.</summary>
+    private readonly struct Translation(IIommuDomain? domain) : IDmaTranslation
+    {
+        private readonly IPagingDomain? _domain = domain as IPagingDomain;
+
+        public Errno Enter(ulong iova, DmaAccess access, out TransferGate? gate)
+        {
+            DomainMapping? mapping = null;
+            Errno error = _domain?.Enter(iova, access, out mapping) ?? Errno.EFAULT;
+            gate = mapping;
+            return error;
+        }
+
+        public void Written(TransferGate gate, IovaRange written) => _domain!.MarkWritten((DomainMapping)gate, written);
     }
 }

@@ -140,66 +140,14 @@ public sealed class IommufdAccess : IommufdObject, IDmaPath
     /// <see cref="Errno.ENOENT"/> when not attached or at a hole; <see cref="Errno.EPERM"/> for a missing right; what the memory reported.
     /// </returns>
     /// <remarks><c>iommufd_access_rw</c>. Not atomic: bytes before a failing area have been copied. Allocates nothing.</remarks>
-    public Errno Read(ulong iova, Span<byte> destination)
-    {
-        if (!IovaRange.TryCreate(iova, (ulong)destination.Length, out _))
-        {
-            return destination.IsEmpty ? Errno.EINVAL : Errno.EOVERFLOW;
-        }
-
-        while (true)
-        {
-            Errno error = Enter(iova, DmaAccess.Read, out IovaArea? area);
-            if (error != Errno.None)
-            {
-                return error;
-            }
-
-            int piece = Piece(area!, iova, destination.Length);
-            error = area!.Source.Read(area.SourceOffset(iova), destination[..piece]);
-            area.Exit();
-            if (error != Errno.None || piece == destination.Length)
-            {
-                return error;
-            }
-
-            destination = destination[piece..];
-            iova += (ulong)piece;
-        }
-    }
+    public Errno Read(ulong iova, Span<byte> destination) => DmaTransfer.Read(new Translation(this), iova, destination);
 
     /// <summary>Copies to the address space.</summary>
     /// <param name="iova">First address; any alignment.</param>
     /// <param name="source">The bytes; not empty.</param>
     /// <returns>As for <see cref="Read"/>.</returns>
     /// <remarks><c>iommufd_access_rw</c> with WRITE. Not atomic. Allocates nothing.</remarks>
-    public Errno Write(ulong iova, ReadOnlySpan<byte> source)
-    {
-        if (!IovaRange.TryCreate(iova, (ulong)source.Length, out _))
-        {
-            return source.IsEmpty ? Errno.EINVAL : Errno.EOVERFLOW;
-        }
-
-        while (true)
-        {
-            Errno error = Enter(iova, DmaAccess.Write, out IovaArea? area);
-            if (error != Errno.None)
-            {
-                return error;
-            }
-
-            int piece = Piece(area!, iova, source.Length);
-            error = area!.Source.Write(area.SourceOffset(iova), source[..piece]);
-            area.Exit();
-            if (error != Errno.None || piece == source.Length)
-            {
-                return error;
-            }
-
-            source = source[piece..];
-            iova += (ulong)piece;
-        }
-    }
+    public Errno Write(ulong iova, ReadOnlySpan<byte> source) => DmaTransfer.Write(new Translation(this), iova, source);
 
     /// <summary>Opens a window onto memory that one area shows and that can be reached directly.</summary>
     /// <param name="iova">First address.</param>
@@ -210,36 +158,8 @@ public sealed class IommufdAccess : IommufdObject, IDmaPath
     /// As for <see cref="Read"/>; <see cref="Errno.EOPNOTSUPP"/> when the range spans areas or the memory can only be copied: use
     /// <see cref="Read"/> or <see cref="Write"/> then.
     /// </returns>
-    public unsafe Errno TryOpenWindow(ulong iova, int length, DmaAccess access, out DmaWindow window)
-    {
-        window = default;
-        if (length <= 0)
-        {
-            return Errno.EINVAL;
-        }
-
-        if (!IovaRange.TryCreate(iova, (ulong)length, out IovaRange range))
-        {
-            return Errno.EOVERFLOW;
-        }
-
-        Errno error = Enter(iova, access, out IovaArea? area);
-        if (error != Errno.None)
-        {
-            return error;
-        }
-
-        nint pointer = area!.Range.Contains(range) ? area.Source.GetPointer(area.SourceOffset(iova)) : 0;
-        if (pointer == 0)
-        {
-            area.Exit();
-            return Errno.EOPNOTSUPP;
-        }
-
-        // SAFETY: the area contains the range, its source is reachable by pointer without faults, and it stays until Exit.
-        window = new DmaWindow(area, new Span<byte>((void*)pointer, length));
-        return Errno.None;
-    }
+    public Errno TryOpenWindow(ulong iova, int length, DmaAccess access, out DmaWindow window)
+        => DmaTransfer.TryOpenWindow(new Translation(this), iova, length, access, out window);
 
     /// <summary>Pins memory.</summary>
     /// <param name="iova">First address.</param>
@@ -345,9 +265,17 @@ public sealed class IommufdAccess : IommufdObject, IDmaPath
         return error;
     }
 
-    private static int Piece(IovaArea area, ulong iova, int wanted)
+    private readonly struct Translation(IommufdAccess access) : IDmaTranslation
     {
-        ulong room = area.Range.Last - iova;
-        return room >= (ulong)wanted ? wanted : (int)room + 1;
+        public Errno Enter(ulong iova, DmaAccess wanted, out TransferGate? gate)
+        {
+            Errno error = access.Enter(iova, wanted, out IovaArea? area);
+            gate = area;
+            return error;
+        }
+
+        public void Written(TransferGate gate, IovaRange written)
+        {
+        }
     }
 }

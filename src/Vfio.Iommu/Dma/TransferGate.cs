@@ -6,16 +6,25 @@ namespace Vfio.Iommu;
 /// </summary>
 public abstract class TransferGate
 {
+    private readonly ulong _sourceOffset;
     private int _transfers;
     private volatile bool _closed;
 
-    private protected TransferGate(MemorySource source)
+    private protected TransferGate(IovaRange range, MemorySource source, ulong sourceOffset)
     {
+        Range = range;
         Source = source;
+        _sourceOffset = sourceOffset;
     }
+
+    /// <summary>The addresses that it is in front of.</summary>
+    public IovaRange Range { get; }
 
     /// <summary>The memory.</summary>
     public MemorySource Source { get; }
+
+    /// <summary>Where the memory behind an address is in the source.</summary>
+    internal ulong SourceOffset(ulong iova) => _sourceOffset + (iova - Range.Start);
 
     /// <summary>Enters: the memory stays until <see cref="Exit"/>.</summary>
     /// <returns>False when it was taken away already.</returns>

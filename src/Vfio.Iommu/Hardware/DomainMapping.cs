@@ -9,16 +9,13 @@ namespace Vfio.Iommu;
 /// </remarks>
 public sealed class DomainMapping : TransferGate
 {
-    private readonly ulong _offset;
     private readonly ulong _pageSizes;
     private long[]? _written;
 
     internal DomainMapping(IovaRange range, MemorySource source, ulong offset, DmaAccess access, ulong pageSizes)
-        : base(source)
+        : base(range, source, offset)
     {
-        Range = range;
         Access = access;
-        _offset = offset;
 
         // No entry is larger than the alignment that both addresses share.
         ulong difference = unchecked(source.PlacementHint(offset) - range.Start);
@@ -26,9 +23,6 @@ public sealed class DomainMapping : TransferGate
         _pageSizes = pageSizes & limit;
         MinimumShift = BitOperations.TrailingZeroCount(pageSizes);
     }
-
-    /// <summary>Where.</summary>
-    public IovaRange Range { get; }
 
     /// <summary>What devices may do.</summary>
     public DmaAccess Access { get; }
@@ -41,7 +35,7 @@ public sealed class DomainMapping : TransferGate
         get
         {
             ulong unit = (1ul << MinimumShift) - 1;
-            return ((Range.Start | unchecked(Range.Last + 1) | Source.PlacementHint(_offset)) & unit) == 0;
+            return ((Range.Start | unchecked(Range.Last + 1) | Source.PlacementHint(SourceOffset(Range.Start))) & unit) == 0;
         }
     }
 
@@ -65,8 +59,6 @@ public sealed class DomainMapping : TransferGate
         _ = IovaRange.TryCreate(iova >> MinimumShift << MinimumShift, 1ul << MinimumShift, out IovaRange smallest);
         return smallest;
     }
-
-    internal ulong SourceOffset(ulong iova) => _offset + (iova - Range.Start);
 
     /// <summary>Notes that the entries of a range were written to.</summary>
     internal void MarkWritten(IovaRange range)
