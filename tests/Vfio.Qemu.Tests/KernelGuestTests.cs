@@ -46,4 +46,72 @@ public sealed class KernelGuestTests(KernelFixture fixture) : IClassFixture<Kern
         Assert.StartsWith($"{KernelFixture.Edu} 1234:11e8: vfio-pci, group ", await fixture.VfioAsync($"bind {KernelFixture.Edu}"), StringComparison.Ordinal);
         Assert.Contains($"{KernelFixture.Edu}  1234:11e8  00ff00  vfio-pci", await fixture.VfioAsync("list --vfio"), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task Ordinary_user_is_told_of_permission_and_of_locked_memory()
+    {
+        const string AsUser = $"su -m somebody -s /bin/sh -c '{DotnetProgram.Command} demo --address kernel:{KernelFixture.Edu}'";
+        await fixture.Guest.RunAsync("mkdir -p /etc; echo root:x:0:0::/:/bin/sh >/etc/passwd; echo somebody:x:1000:1000::/:/bin/sh >>/etc/passwd");
+        GuestResult refused = await fixture.Guest.TryRunAsync(AsUser, TimeSpan.FromSeconds(120));
+        Assert.True(refused.Status == 1, refused.Output);
+        Assert.Contains("VFIO2005", refused.Output, StringComparison.Ordinal);
+        Assert.Contains("EACCES", refused.Output, StringComparison.Ordinal);
+
+        // Registers and interrupts lock nothing: the first that fails is the memory, before the kernel is asked.
+        GuestResult limited = await fixture.Guest.TryRunAsync(
+            $"""
+            chmod 666 /dev/iommu /dev/vfio/devices/*
+            (ulimit -l 4; {AsUser})
+            status=$?
+            chmod 600 /dev/iommu /dev/vfio/devices/*
+            exit $status
+            """,
+            TimeSpan.FromSeconds(120));
+        Assert.True(limited.Status == 1, limited.Output);
+        Assert.Contains("10! = 3628800", limited.Output, StringComparison.Ordinal);
+        Assert.Contains("VFIO2006", limited.Output, StringComparison.Ordinal);
+        Assert.Contains("may lock 4096 bytes", limited.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("cdev")]
+    [InlineData("groupType1")]
+    public async Task Driver_that_is_killed_leaves_the_device_to_the_next(string path)
+    {
+        await fixture.Guest.RunAsync(
+            $"""
+            {DotnetProgram.Command} demo --address kernel:{KernelFixture.Edu} --kernel-path {path} >/tmp/killed.out 2>&1 &
+            until grep -q DMA /tmp/killed.out; do [ -d /proc/$! ] || exit 1; done
+            kill -9 $!
+            wait
+            ! grep -q took /tmp/killed.out
+            """,
+            TimeSpan.FromSeconds(120));
+        Assert.Contains("took", await fixture.VfioAsync($"demo --address kernel:{KernelFixture.Edu} --kernel-path {path}"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Device_without_iommu_needs_consent_and_has_no_dma()
+    {
+        QemuInstallation.Current.RequireOwnKernel();
+        await using GuestMachine guest = await GuestMachine.BootAsync(new GuestOptions
+        {
+            Memory = DotnetProgram.Memory,
+            KernelArguments = "vfio.enable_unsafe_noiommu_mode=1",
+            Devices = [QemuDevice.Of("edu").At(4)],
+            Files = DotnetProgram.Files,
+        });
+        await guest.BindAsync(KernelFixture.Edu, "vfio-pci");
+        string command = $"{DotnetProgram.Command} demo --address kernel:{KernelFixture.Edu}";
+        GuestResult refused = await guest.TryRunAsync(command, TimeSpan.FromSeconds(120));
+        Assert.Equal(1, refused.Status);
+        Assert.Contains("VFIO2007", refused.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("identified", refused.Output, StringComparison.Ordinal);
+
+        GuestResult accepted = await guest.TryRunAsync($"{command} --unsafe-no-iommu", TimeSpan.FromSeconds(120));
+        Assert.Equal(1, accepted.Status);
+        Assert.Contains("by NoIommu", accepted.Output, StringComparison.Ordinal);
+        Assert.Contains("10! = 3628800, told by an interrupt", accepted.Output, StringComparison.Ordinal);
+        Assert.Contains("EOPNOTSUPP", accepted.Output, StringComparison.Ordinal);
+    }
 }
