@@ -114,6 +114,32 @@ public sealed class KernelDoctorTests : IDisposable
     }
 
     [Fact]
+    public void Open_node_without_iommu_is_refused_also_behind_a_link()
+    {
+        _kernel.Write("dev/vfio/devices/noiommu-vfio0", "");
+        _kernel.Link("dev/edu", "vfio/devices/noiommu-vfio0");
+        foreach (string node in (string[])["dev/vfio/devices/noiommu-vfio0", "dev/edu"])
+        {
+            VfioException exception = Assert.Throws<VfioException>(
+                () => KernelConnection.Open(_kernel.Path(node), new KernelOptions { Files = _kernel.Files, AllowUnsafeNoIommu = true }));
+            Assert.Equal(Errno.EPERM, exception.Errno);
+            Assert.Contains("VFIO2007", exception.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData(false, KernelPath.NoIommu)]
+    [InlineData(true, KernelPath.Cdev)]
+    public void Open_path_that_is_not_for_the_device_is_EINVAL(bool withoutIommu, KernelPath path)
+    {
+        _kernel.AddFunction(FakeKernel.Edu, "vfio-pci", 0);
+        _kernel.Write("sys/kernel/iommu_groups/0/name", withoutIommu ? "vfio-noiommu\n" : "\n");
+        Assert.Equal(
+            Errno.EINVAL,
+            Assert.Throws<VfioException>(() => KernelConnection.Open(FakeKernel.Edu, new KernelOptions { Files = _kernel.Files, Path = path, AllowUnsafeNoIommu = true })).Errno);
+    }
+
+    [Fact]
     public void Examine_kernel_without_nodes_is_2008_and_no_error()
     {
         _kernel.AddFunction(FakeKernel.Edu, "vfio-pci", 1);

@@ -27,6 +27,11 @@ public sealed partial class KernelConnection
                 throw new VfioException(Errno.EINVAL, operation, $"A node is a device's own, which {options.Path} does not use: give the address of the function.");
             }
 
+            if (IsNoIommuNode(target))
+            {
+                throw new VfioException(Errno.EPERM, operation, Finding.NoIommuMode("The node is of a device without an IOMMU, which is opened by the address of the function only.").ToSentences());
+            }
+
             Errno refusal = TryOpenCdev(target, options.Files, out Parts parts);
             return refusal == Errno.None
                 ? parts.Connect($"kernel:{target}", KernelPath.Cdev, options.Files)
@@ -83,6 +88,11 @@ public sealed partial class KernelConnection
         if (withoutIommu && !options.AllowUnsafeNoIommu)
         {
             throw new VfioException(Errno.EPERM, operation, Finding.NoIommuMode($"{address} has no IOMMU.").ToSentences());
+        }
+
+        if (withoutIommu != (options.Path == KernelPath.NoIommu) && options.Path is not null)
+        {
+            throw new VfioException(Errno.EINVAL, operation, $"{address} {(withoutIommu ? "has no IOMMU, which" : "has an IOMMU, which")} {options.Path} is not for.");
         }
 
         Errno first = Errno.None;
@@ -264,6 +274,21 @@ public sealed partial class KernelConnection
                 error = Type1AddressSpace.TrySet(container, out Type1AddressSpace? type1);
                 space = type1;
                 return error;
+        }
+    }
+
+    /// <summary>Whether a node, behind links if need be, has the name that the kernel gives to a device without an IOMMU.</summary>
+    private static bool IsNoIommuNode(string node)
+    {
+        try
+        {
+            string? target = File.ResolveLinkTarget(node, returnFinalTarget: true)?.FullName;
+            return System.IO.Path.GetFileName(target ?? node).StartsWith("noiommu-", StringComparison.Ordinal);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            // The opening will tell.
+            return false;
         }
     }
 
