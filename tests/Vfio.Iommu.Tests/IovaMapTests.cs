@@ -32,6 +32,65 @@ public sealed class IovaMapTests
     }
 
     [Fact]
+    public void Lookup_and_transfers_among_many_areas_allocate_nothing()
+    {
+        using IommufdFixture f = new();
+        const ulong Count = 2000;
+        for (ulong i = 0; i < Count; i++)
+        {
+            Assert.Equal(Errno.None, f.Map(i * 2 * P, P));
+        }
+
+        IommufdAccess access = f.Access();
+        DmaSpace dma = new();
+        dma.Connect(access);
+        byte[] bytes = new byte[64];
+        ulong at = 0;
+        bool right = true;
+        Assert.Equal(0, AllocationMeter.Measure(() =>
+        {
+            at = (at + 771) % Count;
+            right &= f.Ioas.TryGetArea(at * 2 * P, out IovaRange area) && area.Start == at * 2 * P;
+            right &= dma.Read((at * 2 * P) + 5, bytes) == Errno.None && dma.Write((at * 2 * P) + 5, bytes) == Errno.None;
+            right &= dma.Read(((at * 2) + 1) * P, bytes) == Errno.ENOENT;
+        }));
+        Assert.True(right);
+        access.Destroy();
+    }
+
+    [Fact]
+    public void Transfer_goes_to_the_memory_that_is_mapped_now_and_not_to_that_of_the_last_transfer()
+    {
+        using IommufdFixture f = new();
+        f.Buffer.Span[0] = 1;
+        f.Buffer.Span[(int)P] = 2;
+        IommufdAccess access = f.Access();
+        byte[] one = new byte[1];
+        for (byte round = 1; round <= 2; round++)
+        {
+            MemorySource source = f.B((ulong)(round - 1) * P);
+            Assert.Equal(Errno.None, f.Ioas.MapFixed(P, P, source, 0, DmaAccess.Read));
+            source.RemoveReference();
+            Assert.Equal(Errno.None, access.Read(P, one));
+            Assert.Equal(round, one[0]);
+            Assert.Equal(Errno.EPERM, access.Write(P, one));
+            Assert.Equal(Errno.None, f.Unmap(P, P, out _));
+            Assert.Equal(Errno.ENOENT, access.Read(P, one));
+        }
+
+        // Cut in two, and one part gone.
+        Assert.Equal(Errno.None, f.Map(P, 2 * P));
+        Assert.Equal(Errno.None, access.Read(P, one));
+        Assert.Equal(Errno.None, f.Ioas.Map.CutBehind((2 * P) - 1));
+        Assert.Equal(Errno.None, f.Unmap(P, P, out _));
+        Assert.Equal(Errno.ENOENT, access.Read(P, one));
+        Assert.Equal(Errno.None, access.Read(2 * P, one));
+        Assert.Equal(Errno.None, f.Unmap(2 * P, P, out _));
+        Assert.Equal(Errno.ENOENT, access.Read(2 * P, one));
+        access.Destroy();
+    }
+
+    [Fact]
     public async Task Readers_never_touch_memory_after_its_unmap_returned()
     {
         using IommufdFixture f = new();

@@ -19,6 +19,9 @@ internal sealed partial class IovaIndex
 
     public int Count { get; }
 
+    /// <summary>Number of nodes: what the index costs.</summary>
+    public int NodeCount => CountNodes(_root);
+
     /// <summary>The area that contains an address, or null.</summary>
     public IovaArea? Find(ulong iova)
     {
@@ -123,6 +126,17 @@ internal sealed partial class IovaIndex
     {
         int next = 0;
         return areas.Count == 0 ? this : Rooted(_root!.Remove(Extent(areas), areas, ref next), Count - areas.Count);
+    }
+
+    private static int CountNodes(Node? node)
+    {
+        int count = node is null ? 0 : 1;
+        for (int i = 0; node is Branch branch && i < branch.Count; i++)
+        {
+            count += CountNodes(branch.Children[i]);
+        }
+
+        return count;
     }
 
     private static IovaRange Extent(List<IovaArea> areas)
