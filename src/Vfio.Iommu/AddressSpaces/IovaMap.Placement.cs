@@ -47,12 +47,7 @@ internal sealed partial class IovaMap
             return Errno.EINVAL;
         }
 
-        if (!IovaRange.TryCreateInclusive(PageSize, ulong.MaxValue - PageSize, out IovaRange search))
-        {
-            return Errno.ENOSPC;
-        }
-
-        foreach (IovaRange window in Windows(search))
+        foreach (IovaRange window in _windows)
         {
             // The rule applies to the window first, which may move its start up, and then to each gap in it.
             if (!Candidate(window, hint, length, align, out ulong start)
@@ -109,15 +104,17 @@ internal sealed partial class IovaMap
         return iova < gap.Last && gap.Last - iova >= length - 1;
     }
 
-    private List<IovaRange> Windows(IovaRange search)
+    /// <summary>Where automatic placement looks: all but the first page and the last, or what of it is allowed, with neighbours as one.</summary>
+    private static IovaRange[] Windows(ReadOnlySpan<IovaRange> allowed)
     {
-        if (_allowed.Length == 0)
+        _ = IovaRange.TryCreateInclusive(PageSize, ulong.MaxValue - PageSize, out IovaRange search);
+        if (allowed.IsEmpty)
         {
             return [search];
         }
 
         List<IovaRange> merged = [];
-        foreach (IovaRange range in _allowed)
+        foreach (IovaRange range in allowed)
         {
             if (!IovaRange.TryCreateInclusive(Math.Max(range.Start, search.Start), Math.Min(range.Last, search.Last), out IovaRange clipped))
             {
@@ -135,6 +132,6 @@ internal sealed partial class IovaMap
             }
         }
 
-        return merged;
+        return [.. merged];
     }
 }

@@ -23,6 +23,7 @@ internal sealed partial class IovaMap
     private readonly List<(IovaRange Range, object? Owner)> _reserved = [];
     private volatile IovaIndex _index = IovaIndex.Empty;
     private IovaRange[] _allowed = [];
+    private IovaRange[] _windows = Windows([]);
     private int _pageAligned;
     private ulong _domainAlignment = 1;
     private bool _largePages = true;
@@ -163,6 +164,7 @@ internal sealed partial class IovaMap
             IovaRange[] sorted = ranges.ToArray();
             Array.Sort(sorted, static (a, b) => a.Start.CompareTo(b.Start));
             _allowed = sorted;
+            _windows = Windows(sorted);
             return Errno.None;
         }
     }
