@@ -19,7 +19,7 @@ public sealed class KernelFixture : IAsyncLifetime
             Iommu = true,
             Memory = DotnetProgram.Memory,
             Devices = [QemuDevice.Of("edu").At(4)],
-            Files = DotnetProgram.Files,
+            Files = DotnetProgram.FilesOf(DotnetProgram.Tool, DotnetProgram.GuestTests),
         });
         await _guest.BindAsync(Edu, "vfio-pci");
     }
@@ -39,5 +39,5 @@ public sealed class KernelFixture : IAsyncLifetime
     public Task<GuestResult> TryVfioAsync(string arguments) => Guest.TryRunAsync(Script(arguments), TimeSpan.FromSeconds(120));
 
     // Through a file: the agent's output is a terminal, for which the tool draws.
-    private static string Script(string arguments) => $"{DotnetProgram.Command} {arguments} >/tmp/vfio.out 2>&1; status=$?; cat /tmp/vfio.out; exit $status";
+    private static string Script(string arguments) => $"{DotnetProgram.Tool.Command} {arguments} >/tmp/vfio.out 2>&1; status=$?; cat /tmp/vfio.out; exit $status";
 }

@@ -21,6 +21,13 @@ public sealed class KernelGuestTests(KernelFixture fixture) : IClassFixture<Kern
         Assert.Contains("and back (iova 0x", output, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("cdev")]
+    [InlineData("groupType1")]
+    [InlineData("groupIommufd")]
+    public async Task Edu_driver_passes_its_own_tests_by_every_path(string path)
+        => Assert.True(await GuestTestRun.RunAsync(fixture.Guest, "EduDriverKernelTests", $"kernel:{KernelFixture.Edu}?path={path}") >= 10);
+
     [Fact]
     public async Task Info_of_the_function_is_the_kernels()
     {
@@ -50,9 +57,9 @@ public sealed class KernelGuestTests(KernelFixture fixture) : IClassFixture<Kern
     [Fact]
     public async Task Ordinary_user_is_told_of_permission_and_of_locked_memory()
     {
-        const string AsUser = $"su -m somebody -s /bin/sh -c '{DotnetProgram.Command} demo --address kernel:{KernelFixture.Edu}'";
+        string asUser = $"su -m somebody -s /bin/sh -c '{DotnetProgram.Tool.Command} demo --address kernel:{KernelFixture.Edu}'";
         await fixture.Guest.RunAsync("mkdir -p /etc; echo root:x:0:0::/:/bin/sh >/etc/passwd; echo somebody:x:1000:1000::/:/bin/sh >>/etc/passwd");
-        GuestResult refused = await fixture.Guest.TryRunAsync(AsUser, TimeSpan.FromSeconds(120));
+        GuestResult refused = await fixture.Guest.TryRunAsync(asUser, TimeSpan.FromSeconds(120));
         Assert.True(refused.Status == 1, refused.Output);
         Assert.Contains("VFIO2005", refused.Output, StringComparison.Ordinal);
         Assert.Contains("EACCES", refused.Output, StringComparison.Ordinal);
@@ -61,7 +68,7 @@ public sealed class KernelGuestTests(KernelFixture fixture) : IClassFixture<Kern
         GuestResult limited = await fixture.Guest.TryRunAsync(
             $"""
             chmod 666 /dev/iommu /dev/vfio/devices/*
-            (ulimit -l 4; {AsUser})
+            (ulimit -l 4; {asUser})
             status=$?
             chmod 600 /dev/iommu /dev/vfio/devices/*
             exit $status
@@ -80,7 +87,7 @@ public sealed class KernelGuestTests(KernelFixture fixture) : IClassFixture<Kern
     {
         await fixture.Guest.RunAsync(
             $"""
-            {DotnetProgram.Command} demo --address kernel:{KernelFixture.Edu} --kernel-path {path} >/tmp/killed.out 2>&1 &
+            {DotnetProgram.Tool.Command} demo --address kernel:{KernelFixture.Edu} --kernel-path {path} >/tmp/killed.out 2>&1 &
             until grep -q DMA /tmp/killed.out; do [ -d /proc/$! ] || exit 1; done
             kill -9 $!
             wait
@@ -99,10 +106,10 @@ public sealed class KernelGuestTests(KernelFixture fixture) : IClassFixture<Kern
             Memory = DotnetProgram.Memory,
             KernelArguments = "vfio.enable_unsafe_noiommu_mode=1",
             Devices = [QemuDevice.Of("edu").At(4)],
-            Files = DotnetProgram.Files,
+            Files = DotnetProgram.FilesOf(DotnetProgram.Tool),
         });
         await guest.BindAsync(KernelFixture.Edu, "vfio-pci");
-        string command = $"{DotnetProgram.Command} demo --address kernel:{KernelFixture.Edu}";
+        string command = $"{DotnetProgram.Tool.Command} demo --address kernel:{KernelFixture.Edu}";
         GuestResult refused = await guest.TryRunAsync(command, TimeSpan.FromSeconds(120));
         Assert.Equal(1, refused.Status);
         Assert.Contains("VFIO2007", refused.Output, StringComparison.Ordinal);

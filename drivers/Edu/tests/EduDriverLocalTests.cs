@@ -1,6 +1,14 @@
+using Vfio.Devices.Edu;
+using Vfio.Testing;
+
 namespace Vfio.Drivers.Edu.Tests;
 
-public sealed class EduDriverLocalTests : EduDriverTests
+public sealed class EduDriverLocalTests : EduDriverTests, IAsyncDisposable
 {
-    protected override string Scheme => "local";
+    private readonly DevicePair<EduDevice> _pair = DevicePair.Serve(static () => new EduDevice());
+
+    public ValueTask DisposeAsync() => _pair.DisposeAsync();
+
+    protected override ValueTask<VfioConnection> ConnectAsync()
+        => new VfioConnector(new LocalTransport(_pair.Host)).ConnectAsync($"local:{_pair.Device.Name}", TestContext.Current.CancellationToken);
 }

@@ -1,44 +1,8 @@
-using Vfio.Devices.Edu;
-using Vfio.User;
-
 namespace Vfio.Drivers.Edu.Tests;
 
-/// <summary>The same tests over every way to reach a device; only the address differs.</summary>
-public abstract class EduDriverTests : IAsyncLifetime
+/// <summary>The driver on an edu, whichever way that is reached: the derived classes differ by the address only.</summary>
+public abstract class EduDriverTests
 {
-    private readonly VfioHost _host = new();
-    private readonly string _socket = Path.Combine(Path.GetTempPath(), $"vfio-edu-{Guid.NewGuid():n}.sock");
-    private EduDevice? _device;
-    private VfioUserServer? _server;
-
-    protected abstract string Scheme { get; }
-
-    private string Address => Scheme == "local" ? "local:edu0" : $"unix:{_socket}";
-
-    public ValueTask InitializeAsync()
-    {
-        _device = _host.Allocate(static () => new EduDevice());
-        _ = _host.RegisterEmulatedIommuDevice(_device, "edu0");
-        if (Scheme == "unix")
-        {
-            _server = VfioUserServer.Listen(_host, "edu0", _socket);
-        }
-
-        return ValueTask.CompletedTask;
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        if (_server is not null)
-        {
-            await _server.DisposeAsync();
-        }
-
-        await _host.DisposeAsync();
-        _device?.Put();
-        GC.SuppressFinalize(this);
-    }
-
     [Fact]
     public async Task Open_edu_reads_its_version()
     {
@@ -102,9 +66,8 @@ public abstract class EduDriverTests : IAsyncLifetime
         }
     }
 
-    private async Task<EduDriver> OpenAsync(PciInterrupt? interrupt = null)
-    {
-        VfioConnector connector = new(new LocalTransport(_host), new UnixTransport());
-        return EduDriver.Open(await connector.ConnectAsync(Address, TestContext.Current.CancellationToken), interrupt);
-    }
+    /// <summary>Connects to the device under test.</summary>
+    protected abstract ValueTask<VfioConnection> ConnectAsync();
+
+    private async Task<EduDriver> OpenAsync(PciInterrupt? interrupt = null) => EduDriver.Open(await ConnectAsync(), interrupt);
 }

@@ -1,6 +1,15 @@
+using Vfio.Devices.Edu;
+using Vfio.Testing;
+using Vfio.User;
+
 namespace Vfio.Drivers.Edu.Tests;
 
-public sealed class EduDriverUnixTests : EduDriverTests
+public sealed class EduDriverUnixTests : EduDriverTests, IAsyncDisposable
 {
-    protected override string Scheme => "unix";
+    private readonly DevicePair<EduDevice> _pair = DevicePair.Serve(static () => new EduDevice());
+
+    public ValueTask DisposeAsync() => _pair.DisposeAsync();
+
+    protected override ValueTask<VfioConnection> ConnectAsync()
+        => new VfioConnector(new UnixTransport()).ConnectAsync($"unix:{_pair.SocketPath}", TestContext.Current.CancellationToken);
 }

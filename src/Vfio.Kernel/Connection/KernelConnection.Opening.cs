@@ -11,7 +11,10 @@ public sealed partial class KernelConnection
     private static readonly KernelPath[] s_probed = [KernelPath.Cdev, KernelPath.GroupType1, KernelPath.GroupIommufd];
 
     /// <summary>Opens a device.</summary>
-    /// <param name="target">The address of a PCI function, as <c>0000:06:0d.0</c> or <c>06:0d.0</c>, or the path of a device's node.</param>
+    /// <param name="target">
+    /// The address of a PCI function, as <c>0000:06:0d.0</c> or <c>06:0d.0</c>, or the path of a device's node. <c>?path=</c> behind it names
+    /// the only <see cref="KernelPath"/> to take, in letters of any case.
+    /// </param>
     /// <param name="options">How to open it.</param>
     /// <returns>The connection; the caller disposes it.</returns>
     /// <exception cref="VfioException">The device cannot be opened; the message says why and what mends it.</exception>
@@ -20,6 +23,12 @@ public sealed partial class KernelConnection
         ArgumentNullException.ThrowIfNull(target);
         options ??= new KernelOptions();
         string operation = $"open kernel:{target}";
+        if (target.Split('?', 2) is [var device, var query])
+        {
+            options = options with { Path = ParsePath(query, operation) };
+            target = device;
+        }
+
         if (target.StartsWith('/'))
         {
             if (options.Path is not (null or KernelPath.Cdev))
@@ -76,6 +85,15 @@ public sealed partial class KernelConnection
         return error == Errno.None
             ? parts.Connect($"kernel:{device}", KernelPath.GroupType1, KernelFiles.Running)
             : throw new VfioException(error, $"use {device} of the open group", $"{parts.Step} failed.");
+    }
+
+    private static KernelPath ParsePath(string query, string operation)
+    {
+        const string Name = "path=";
+        string value = query.StartsWith(Name, StringComparison.Ordinal) ? query[Name.Length..] : string.Empty;
+        return Enum.GetNames<KernelPath>().FirstOrDefault(name => name.Equals(value, StringComparison.OrdinalIgnoreCase)) is { } path
+            ? Enum.Parse<KernelPath>(path)
+            : throw new VfioException(Errno.EINVAL, operation, $"Behind the question mark stands path= and one of {string.Join(", ", Enum.GetNames<KernelPath>())}.");
     }
 
     private static KernelConnection Open(PciAddress address, KernelOptions options, string operation)

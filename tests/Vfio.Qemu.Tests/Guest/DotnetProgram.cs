@@ -1,27 +1,50 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using Vfio.Tool.Tests;
+using System.Security.Cryptography;
+using Vfio.TestUtilities;
 
 namespace Vfio.Qemu.Tests;
 
 /// <summary>
-/// The tool for the guest: the very assemblies of this build with the .NET runtime that runs these tests and the C libraries that it needs.
-/// Nothing is published for it, so a build costs nothing more, and the guest runs what the host tested.
+/// A program of this build for the guest: its very assemblies, with the .NET runtime that runs these tests and the C libraries that it
+/// needs. Nothing is published for it, so a build costs nothing more, and the guest runs what the host tested.
 /// </summary>
-internal static class DotnetProgram
+internal sealed class DotnetProgram
 {
-    private const string Root = "opt/dotnet";
-
-    /// <summary>Starts the tool in the guest, with arguments behind.</summary>
-    public const string Command = "DOTNET_ROOT=/opt/dotnet DOTNET_TieredPGO=0 DOTNET_TC_CallCounting=0 /opt/dotnet/dotnet /opt/vfio/Vfio.Tool.dll";
-
-    /// <summary>The memory that a guest with it needs, in MiB.</summary>
+    /// <summary>The memory that a guest with programs needs, in MiB.</summary>
     public const int Memory = 768;
 
-    /// <summary>The tool's files and what they need. For <see cref="Vfio.Tool.Qemu.GuestOptions.Files"/>.</summary>
-    public static IReadOnlyDictionary<string, string> Files { get; } = Collect();
+    private const string Root = "opt/dotnet";
+    private static readonly Lazy<Dictionary<string, string>> s_runtime = new(CollectRuntime);
+    private readonly string _assembly;
 
-    private static Dictionary<string, string> Collect()
+    private DotnetProgram(string project) => _assembly = Checkout.File($"artifacts/bin/{project}/release/{project}.dll");
+
+    /// <summary>The tool.</summary>
+    public static DotnetProgram Tool { get; } = new("Vfio.Tool");
+
+    /// <summary>The tests that run inside the guest.</summary>
+    public static DotnetProgram GuestTests { get; } = new("Vfio.Guest");
+
+    /// <summary>Starts the program in the guest, with arguments behind.</summary>
+    public string Command => $"DOTNET_ROOT=/{Root} DOTNET_TieredPGO=0 DOTNET_TC_CallCounting=0 /{Root}/dotnet /{GuestPath(_assembly)}";
+
+    /// <summary>What programs need in the guest, the runtime once. For <see cref="GuestOptions.Files"/>.</summary>
+    public static IReadOnlyDictionary<string, string> FilesOf(params IEnumerable<DotnetProgram> programs)
+    {
+        Dictionary<string, string> files = new(s_runtime.Value, StringComparer.Ordinal);
+        foreach (DotnetProgram program in programs)
+        {
+            foreach (string file in Directory.EnumerateFiles(Path.GetDirectoryName(program._assembly)!).Where(static file => Path.GetExtension(file) is ".dll" or ".json"))
+            {
+                files[program.GuestPath(file)] = file;
+            }
+        }
+
+        return files;
+    }
+
+    private static Dictionary<string, string> CollectRuntime()
     {
         string runtime = RuntimeEnvironment.GetRuntimeDirectory().TrimEnd('/');
         string version = Path.GetFileName(runtime);
@@ -37,13 +60,8 @@ internal static class DotnetProgram
             files[$"{Root}/shared/Microsoft.NETCore.App/{version}/{Path.GetFileName(file)}"] = file;
         }
 
-        string tool = Path.GetDirectoryName(ToolProcess.Executable)!;
-        foreach (string file in Directory.EnumerateFiles(tool).Where(static file => Path.GetExtension(file) is ".dll" or ".json"))
-        {
-            files[$"opt/vfio/{Path.GetFileName(file)}"] = file;
-        }
-
-        foreach (string library in Libraries([Path.Combine(installation, "dotnet"), Path.Combine(runtime, "libcoreclr.so"), Path.Combine(runtime, "libSystem.Native.so")]))
+        string[] cryptography = LoadedCryptography();
+        foreach (string library in Libraries([Path.Combine(installation, "dotnet"), Path.Combine(runtime, "libcoreclr.so"), Path.Combine(runtime, "libSystem.Native.so"), .. cryptography]).Concat(cryptography))
         {
             files[library.TrimStart('/')] = library;
         }
@@ -51,17 +69,29 @@ internal static class DotnetProgram
         return files;
     }
 
-    /// <summary>The initramfs is memory: what debuggers, XML, data and Visual Basic need stays outside.</summary>
+    /// <summary>The initramfs is memory: what debuggers, data and Visual Basic need stays outside.</summary>
     private static bool IsNeeded(string name)
         => !name.StartsWith("libmscordac", StringComparison.Ordinal)
             && !name.StartsWith("libmscordbi", StringComparison.Ordinal)
             && !name.StartsWith("libclrgc", StringComparison.Ordinal)
             && !name.StartsWith("libcoreclrtraceptprovider", StringComparison.Ordinal)
             && !name.StartsWith("Microsoft.VisualBasic", StringComparison.Ordinal)
-            && !name.StartsWith("System.Private.Xml", StringComparison.Ordinal)
             && !name.StartsWith("System.Private.DataContract", StringComparison.Ordinal)
             && !name.StartsWith("System.Data", StringComparison.Ordinal)
-            && name is not ("System.Linq.Expressions.dll" or "System.Net.Http.dll" or "System.Linq.AsyncEnumerable.dll");
+            && name is not ("System.Net.Http.dll" or "System.Linq.AsyncEnumerable.dll");
+
+    /// <summary>OpenSSL, which xunit takes its identifiers from: the libraries that this process has for it.</summary>
+    private static string[] LoadedCryptography()
+    {
+        _ = SHA256.HashData([]);
+        return
+        [
+            .. File.ReadLines("/proc/self/maps")
+                .Select(static line => line[(line.LastIndexOf(' ') + 1)..])
+                .Where(static path => Path.GetFileName(path).StartsWith("libssl", StringComparison.Ordinal) || Path.GetFileName(path).StartsWith("libcrypto", StringComparison.Ordinal))
+                .Distinct(),
+        ];
+    }
 
     /// <summary>The shared libraries of programs, as the loader finds them here, and the loader.</summary>
     private static IEnumerable<string> Libraries(string[] programs)
@@ -73,4 +103,6 @@ internal static class DotnetProgram
             .Where(static word => word.StartsWith('/') && !word.EndsWith(':') && Path.GetFileName(word).Contains(".so", StringComparison.Ordinal))
             .Distinct();
     }
+
+    private string GuestPath(string file) => $"opt/{Path.GetFileNameWithoutExtension(_assembly)}/{Path.GetFileName(file)}";
 }

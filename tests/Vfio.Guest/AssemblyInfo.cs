@@ -1,0 +1,2 @@
+// One device, one user.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
