@@ -16,7 +16,6 @@ public sealed class EduDriver : IAsyncDisposable
     private const ushort VendorId = 0x1234;
     private const ushort DeviceId = 0x11E8;
     private const ulong BufferAddress = 0x40000;
-    private const ushort CommandMemoryAndMaster = 0x0006;
     private readonly VfioConnection _connection;
     private readonly InterruptSet _interrupts;
 
@@ -44,8 +43,8 @@ public sealed class EduDriver : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(connection);
         try
         {
-            ushort vendor = connection.Config.Read16(0x00);
-            ushort device = connection.Config.Read16(0x02);
+            ushort vendor = connection.Pci.VendorId;
+            ushort device = connection.Pci.DeviceId;
             if (vendor != VendorId || device != DeviceId)
             {
                 throw new VfioException(
@@ -60,7 +59,7 @@ public sealed class EduDriver : IAsyncDisposable
             }
 
             // Memory decoding for the registers, bus mastering for DMA and MSI.
-            connection.Config.Write16(0x04, (ushort)(connection.Config.Read16(0x04) | CommandMemoryAndMaster));
+            connection.Pci.Enable(PciCommand.MemorySpace | PciCommand.BusMaster);
             bool hasMsi = connection.Irqs[(int)PciInterrupt.Msi].Count > 0;
             InterruptSet interrupts = connection.EnableInterrupts(interrupt ?? (hasMsi ? PciInterrupt.Msi : PciInterrupt.Intx));
             EduDriver driver = new(connection, interrupts);

@@ -12,22 +12,15 @@ public sealed class MemFd : IDisposable
     /// <exception cref="LinuxException">The memory or the descriptor is not to be had.</exception>
     public MemFd(string name, ulong size, bool sealable = true)
     {
-        ArgumentNullException.ThrowIfNull(name);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(size, (ulong)long.MaxValue);
-        int fd = Interop.MemfdCreate(name, Interop.MemfdCloseOnExec | (sealable ? Interop.MemfdAllowSealing : 0));
-        if (fd < 0)
-        {
-            throw new LinuxException(Interop.LastError, $"create the memfd \"{name}\"");
-        }
-
-        Descriptor = new FileDescriptor(fd, ownsHandle: true);
+        Errno error = TryOpen(name, size, sealable, hugePages: false, out FileDescriptor? descriptor);
+        Descriptor = error == Errno.None ? descriptor! : throw new LinuxException(error, $"make the memfd \"{name}\" of {size} bytes");
         Size = size;
-        Errno error = Descriptor.TrySetLength(size);
-        if (error != Errno.None)
-        {
-            Descriptor.Dispose();
-            throw new LinuxException(error, $"give the memfd \"{name}\" a length of {size} bytes");
-        }
+    }
+
+    private MemFd(FileDescriptor descriptor, ulong size)
+    {
+        Descriptor = descriptor;
+        Size = size;
     }
 
     /// <summary>The descriptor, owned by this object.</summary>
@@ -35,6 +28,18 @@ public sealed class MemFd : IDisposable
 
     /// <summary>The length in bytes that the file was made with.</summary>
     public ulong Size { get; }
+
+    /// <summary>Makes a file of zeros in huge pages of 2 MiB.</summary>
+    /// <param name="name">As in the constructor.</param>
+    /// <param name="size">Length in bytes, a multiple of 2 MiB.</param>
+    /// <param name="file">The file after success. Seals may be added.</param>
+    /// <returns>ENODEV, EINVAL or ENOSYS where the kernel has no such pages. Whether enough of them are free tells the first mapping, by ENOMEM.</returns>
+    public static Errno TryCreateHuge(string name, ulong size, out MemFd? file)
+    {
+        Errno error = TryOpen(name, size, sealable: true, hugePages: true, out FileDescriptor? descriptor);
+        file = error == Errno.None ? new MemFd(descriptor!, size) : null;
+        return error;
+    }
 
     /// <summary>The seals on any file.</summary>
     /// <param name="descriptor">The file.</param>
@@ -73,4 +78,27 @@ public sealed class MemFd : IDisposable
 
     /// <summary>Closes the descriptor. Mappings and other holders keep the memory. Idempotent.</summary>
     public void Dispose() => Descriptor.Dispose();
+
+    private static Errno TryOpen(string name, ulong size, bool sealable, bool hugePages, out FileDescriptor? descriptor)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(size, (ulong)long.MaxValue);
+        descriptor = null;
+        uint flags = Interop.MemfdCloseOnExec | (sealable ? Interop.MemfdAllowSealing : 0) | (hugePages ? Interop.MemfdHugePages : 0);
+        int fd = Interop.MemfdCreate(name, flags);
+        if (fd < 0)
+        {
+            return Interop.LastError;
+        }
+
+        descriptor = new FileDescriptor(fd, ownsHandle: true);
+        Errno error = descriptor.TrySetLength(size);
+        if (error != Errno.None)
+        {
+            descriptor.Dispose();
+            descriptor = null;
+        }
+
+        return error;
+    }
 }

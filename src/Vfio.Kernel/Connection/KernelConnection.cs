@@ -47,6 +47,9 @@ public sealed partial class KernelConnection : VfioConnection
     public LockedMemoryBudget LockedMemory => LockedMemoryBudget.Read(_files, Path);
 
     /// <inheritdoc/>
+    protected override bool HasHardwareDma => true;
+
+    /// <inheritdoc/>
     public override Errno TryRead(uint region, ulong offset, Span<byte> buffer)
     {
         if (!Inside(region, offset, buffer.Length))
@@ -176,9 +179,8 @@ public sealed partial class KernelConnection : VfioConnection
 
     /// <inheritdoc/>
     /// <exception cref="VfioException">ENOMEM: RLIMIT_MEMLOCK does not allow it. EOPNOTSUPP: there is no IOMMU.</exception>
-    protected override Errno MapDma(FileDescriptor descriptor, MemoryMapping mapping, DmaAccess access, ulong? iova, out ulong chosen)
+    protected override Errno MapDma(DmaMemory memory, ulong offset, ulong length, DmaAccess access, ulong? iova, out ulong chosen)
     {
-        ulong length = (ulong)mapping.Length;
         string operation = $"map {length} bytes for DMA of {Address}";
         if (Path == KernelPath.NoIommu)
         {
@@ -191,7 +193,7 @@ public sealed partial class KernelConnection : VfioConnection
             throw new VfioException(Errno.ENOMEM, operation, Finding.LockedMemory(budget, length).ToSentences());
         }
 
-        return _space.Map(mapping, access, iova, out chosen);
+        return _space.Map((ulong)memory.Mapping.DangerousGetHandle() + offset, length, access, iova, out chosen);
     }
 
     /// <inheritdoc/>

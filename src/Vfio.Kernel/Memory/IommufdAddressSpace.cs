@@ -42,7 +42,7 @@ internal sealed class IommufdAddressSpace : KernelAddressSpace
         return error;
     }
 
-    public override Errno Map(MemoryMapping memory, DmaAccess access, ulong? iova, out ulong chosen)
+    public override Errno Map(ulong address, ulong length, DmaAccess access, ulong? iova, out ulong chosen)
     {
         iommu_ioas_map argument = new()
         {
@@ -51,8 +51,8 @@ internal sealed class IommufdAddressSpace : KernelAddressSpace
                 | ((access & DmaAccess.Write) != 0 ? IommufdUapi.IOMMU_IOAS_MAP_WRITEABLE : 0)
                 | (iova is null ? 0 : IommufdUapi.IOMMU_IOAS_MAP_FIXED_IOVA),
             ioas_id = Id,
-            user_va = (ulong)memory.DangerousGetHandle(),
-            length = (ulong)memory.Length,
+            user_va = address,
+            length = length,
             iova = iova ?? 0,
         };
         Errno error = Iommufd.Ioctl(IommufdUapi.IOMMU_IOAS_MAP, ref argument).Error;

@@ -8,11 +8,12 @@ namespace Vfio.Kernel;
 internal abstract class KernelAddressSpace : IDisposable
 {
     /// <summary>Maps memory of this process.</summary>
-    /// <param name="memory">The memory, which stays until <see cref="Unmap"/>.</param>
+    /// <param name="address">The memory, which stays until <see cref="Unmap"/>; page aligned.</param>
+    /// <param name="length">Its length in bytes.</param>
     /// <param name="access">What the device may do.</param>
     /// <param name="iova">The address wanted, or null.</param>
     /// <param name="chosen">The address.</param>
-    public abstract Errno Map(MemoryMapping memory, DmaAccess access, ulong? iova, out ulong chosen);
+    public abstract Errno Map(ulong address, ulong length, DmaAccess access, ulong? iova, out ulong chosen);
 
     /// <summary>Unmaps what <see cref="Map"/> mapped.</summary>
     public abstract Errno Unmap(ulong iova, ulong length);

@@ -8,7 +8,7 @@ namespace Vfio.Kernel;
 /// <remarks>Owns the container.</remarks>
 internal sealed class MissingAddressSpace(FileDescriptor container) : KernelAddressSpace
 {
-    public override Errno Map(MemoryMapping memory, DmaAccess access, ulong? iova, out ulong chosen)
+    public override Errno Map(ulong address, ulong length, DmaAccess access, ulong? iova, out ulong chosen)
     {
         chosen = 0;
         return Errno.EOPNOTSUPP;

@@ -12,6 +12,7 @@ namespace Vfio.Kernel;
 internal sealed class Type1AddressSpace : KernelAddressSpace
 {
     private const int InfoSize = 4096;
+    private static readonly ProcessUserMemory s_here = new(Environment.ProcessId);
     private readonly FileDescriptor _container;
     private readonly IommufdContext _context;
     private readonly Ioas _placement;
@@ -58,10 +59,9 @@ internal sealed class Type1AddressSpace : KernelAddressSpace
         return Errno.None;
     }
 
-    public override Errno Map(MemoryMapping memory, DmaAccess access, ulong? iova, out ulong chosen)
+    public override Errno Map(ulong address, ulong length, DmaAccess access, ulong? iova, out ulong chosen)
     {
-        ulong length = (ulong)memory.Length;
-        MappedMemorySource source = new(memory, 0, length, writable: true, ownsMapping: false);
+        UserMemorySource source = new(s_here, address, length, writable: true);
         chosen = iova ?? 0;
         Errno error = iova is { } wanted
             ? _placement.MapFixed(wanted, length, source, 0, access)
@@ -77,7 +77,7 @@ internal sealed class Type1AddressSpace : KernelAddressSpace
             argsz = (uint)Unsafe.SizeOf<vfio_iommu_type1_dma_map>(),
             flags = ((access & DmaAccess.Read) != 0 ? VfioUapi.VFIO_DMA_MAP_FLAG_READ : 0)
                 | ((access & DmaAccess.Write) != 0 ? VfioUapi.VFIO_DMA_MAP_FLAG_WRITE : 0),
-            vaddr = (ulong)memory.DangerousGetHandle(),
+            vaddr = address,
             iova = chosen,
             size = length,
         };

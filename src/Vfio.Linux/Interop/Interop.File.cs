@@ -16,6 +16,9 @@ internal static partial class Interop
     internal const int CurrentDirectory = -100;
     internal const uint MemfdCloseOnExec = 1;
     internal const uint MemfdAllowSealing = 2;
+
+    /// <summary>MFD_HUGETLB | MFD_HUGE_2MB.</summary>
+    internal const uint MemfdHugePages = 4 | (21u << 26);
     internal const int EventfdCloseOnExec = OpenCloseOnExec;
     internal const uint RenameNoReplace = 1;
     internal const int EventfdNonBlocking = OpenNonBlocking;

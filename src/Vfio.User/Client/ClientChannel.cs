@@ -180,7 +180,6 @@ internal sealed class ClientChannel : IDisposable
         }
 
         Fail(Errno.ENOTCONN);
-        _socket.Shutdown();
         _stop.Set();
         if (idle)
         {
@@ -446,9 +445,11 @@ internal sealed class ClientChannel : IDisposable
 
     private void Fail(Errno error)
     {
+        bool first;
         lock (_lock)
         {
-            if (_failure == Errno.None)
+            first = _failure == Errno.None;
+            if (first)
             {
                 _failure = error;
             }
@@ -461,6 +462,12 @@ internal sealed class ClientChannel : IDisposable
             }
 
             _pending.Clear();
+        }
+
+        if (first)
+        {
+            // Whoever watches the socket hears of it, the server too.
+            _socket.Shutdown();
         }
     }
 

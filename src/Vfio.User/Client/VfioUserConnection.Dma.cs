@@ -9,7 +9,7 @@ namespace Vfio.User;
 public sealed partial class VfioUserConnection
 {
     /// <inheritdoc/>
-    protected override Errno MapDma(FileDescriptor descriptor, MemoryMapping mapping, DmaAccess access, ulong? iova, out ulong chosen)
+    protected override Errno MapDma(DmaMemory memory, ulong offset, ulong length, DmaAccess access, ulong? iova, out ulong chosen)
     {
         chosen = iova ?? 0;
         if ((uint)_ioas.AreaCount >= ServerCapabilities.MaxDmaMaps)
@@ -18,8 +18,7 @@ public sealed partial class VfioUserConnection
         }
 
         // First here, so that the server finds the memory from the moment it knows of it.
-        ulong length = (ulong)mapping.Length;
-        MappedMemorySource source = new(mapping, 0, length, writable: true, ownsMapping: false);
+        MappedMemorySource source = new(memory.Mapping, offset, length, writable: true, ownsMapping: false);
         Errno error = iova is { } wanted
             ? _ioas.MapFixed(wanted, length, source, 0, access)
             : _ioas.MapAnywhere(0, length, source, 0, access, out chosen);
@@ -29,6 +28,7 @@ public sealed partial class VfioUserConnection
             return error;
         }
 
+        bool share = _options.ShareMemory && ServerCapabilities.MaxMessageFds > 0;
         VfioUserDmaMapFlags flags = ((access & DmaAccess.Read) != 0 ? VfioUserDmaMapFlags.Readable : 0)
             | ((access & DmaAccess.Write) != 0 ? VfioUserDmaMapFlags.Writeable : 0);
         Span<byte> message = stackalloc byte[HeaderSize + Marshal.SizeOf<vfio_user_dma_map>()];
@@ -36,10 +36,11 @@ public sealed partial class VfioUserConnection
         {
             argsz = (uint)Marshal.SizeOf<vfio_user_dma_map>(),
             flags = (uint)flags,
+            fd_offset = share ? offset : 0,
             address = chosen,
             size = length,
         });
-        bool share = _options.ShareMemory && ServerCapabilities.MaxMessageFds > 0;
+        FileDescriptor descriptor = memory.Descriptor;
         error = _channel.Exchange(
             VfioUserCommand.DmaMap, message, default, share ? new ReadOnlySpan<FileDescriptor>(in descriptor) : default, default, default, out _);
         if (error != Errno.None)

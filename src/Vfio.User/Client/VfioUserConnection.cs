@@ -63,6 +63,9 @@ public sealed partial class VfioUserConnection : VfioConnection
     /// <summary>Whether requests can be made: false once the server has gone or broke the protocol.</summary>
     public bool IsConnected => _channel.Failure == Errno.None;
 
+    /// <inheritdoc/>
+    protected override FileDescriptor? HangUpDescriptor => _socket.Descriptor;
+
     /// <summary>Replies and requests: the largest data message, or the longest description of a region.</summary>
     private int MaximumMessage => HeaderSize + Math.Max(MaximumDescription, 64 + (int)_options.MaximumDataTransferSize);
 

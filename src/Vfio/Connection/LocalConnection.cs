@@ -214,10 +214,9 @@ public sealed class LocalConnection : VfioConnection
     }
 
     /// <inheritdoc/>
-    protected override Errno MapDma(FileDescriptor descriptor, MemoryMapping mapping, DmaAccess access, ulong? iova, out ulong chosen)
+    protected override Errno MapDma(DmaMemory memory, ulong offset, ulong length, DmaAccess access, ulong? iova, out ulong chosen)
     {
-        ulong length = (ulong)mapping.Length;
-        MappedMemorySource source = new(mapping, 0, length, writable: true, ownsMapping: false);
+        MappedMemorySource source = new(memory.Mapping, offset, length, writable: true, ownsMapping: false);
         Errno error;
         if (iova is { } wanted)
         {

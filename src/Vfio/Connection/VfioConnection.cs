@@ -45,6 +45,9 @@ public abstract partial class VfioConnection : IAsyncDisposable, IDisposable
     /// <summary>The loop on which interrupts are awaited; its thread starts at first use.</summary>
     internal EventLoop EventLoop => _eventLoop.Value;
 
+    /// <summary>Whether DMA goes through an IOMMU of hardware, which translates huge pages faster.</summary>
+    protected virtual bool HasHardwareDma => false;
+
     /// <summary>A region to read and write.</summary>
     /// <param name="index">The region index.</param>
     /// <returns>The region; accesses to one that does not exist fail.</returns>
@@ -104,26 +107,70 @@ public abstract partial class VfioConnection : IAsyncDisposable, IDisposable
     /// <exception cref="VfioException">The address is taken or out of reach, or a limit was met.</exception>
     public DmaBuffer AllocateDma(nuint length, DmaAccess access = DmaAccess.ReadWrite, ulong? iova = null)
     {
-        ArgumentOutOfRangeException.ThrowIfZero(length);
-        ulong rounded = ((ulong)length + 4095) & ~4095UL;
-        MemFd memory = new("vfio-dma", rounded);
-        MemoryMapping? mapping = null;
+        DmaMemory memory = DmaMemory.Allocate(length, HasHardwareDma);
         try
         {
-            string operation = $"map {rounded} bytes for DMA of {Address}";
-            VfioException.ThrowIfError(memory.TryAddSeals(FileSeals.Shrink | FileSeals.Grow), operation);
-            VfioException.ThrowIfError(MemoryMapping.TryMap(memory.Descriptor, 0, (nuint)rounded, MemoryProtection.ReadWrite, out mapping), operation);
-            VfioException.ThrowIfError(
-                MapDma(memory.Descriptor, mapping!, access, iova, out ulong chosen),
-                operation,
-                iova is null ? null : $"Address 0x{iova:x} must be page aligned and free.");
-            return new DmaBuffer(this, memory, mapping!, chosen);
+            return new DmaBuffer(memory, MapDma(memory, access, iova));
         }
         catch
         {
-            mapping?.Dispose();
             memory.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>Maps memory for the device's DMA.</summary>
+    /// <param name="memory">The memory. It may be mapped for other devices and at other addresses as well.</param>
+    /// <param name="access">What the device may do.</param>
+    /// <param name="iova">The address for the device, page aligned; null to have one chosen.</param>
+    /// <returns>The mapping; the caller disposes it.</returns>
+    /// <exception cref="VfioException">The address is taken or out of reach, or a limit was met.</exception>
+    public DmaMapping MapDma(DmaMemory memory, DmaAccess access = DmaAccess.ReadWrite, ulong? iova = null)
+    {
+        ArgumentNullException.ThrowIfNull(memory);
+        return MapDma(memory, 0, memory.Length, access, iova);
+    }
+
+    /// <summary>Maps a part of memory for the device's DMA.</summary>
+    /// <param name="memory">The memory.</param>
+    /// <param name="offset">Where the part starts, in bytes; a multiple of its pages.</param>
+    /// <param name="length">The part's length in bytes, likewise.</param>
+    /// <param name="access">What the device may do.</param>
+    /// <param name="iova">The address for the device, page aligned; null to have one chosen.</param>
+    /// <returns>The mapping; the caller disposes it.</returns>
+    /// <exception cref="VfioException">The address is taken or out of reach, or a limit was met.</exception>
+    public DmaMapping MapDma(DmaMemory memory, nuint offset, nuint length, DmaAccess access = DmaAccess.ReadWrite, ulong? iova = null)
+    {
+        ArgumentNullException.ThrowIfNull(memory);
+        ArgumentOutOfRangeException.ThrowIfZero(length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset, memory.Length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, memory.Length - offset);
+        string operation = $"map {length} bytes for DMA of {Address}";
+        if (offset % memory.PageSize != 0 || length % memory.PageSize != 0)
+        {
+            throw new VfioException(Errno.EINVAL, operation, $"Parts of this memory start and end at multiples of {memory.PageSize} bytes.");
+        }
+
+        // The mapping holds the memory, so that disposing that one first does not take it from under the device.
+        bool held = false;
+        memory.Mapping.DangerousAddRef(ref held);
+        try
+        {
+            VfioException.ThrowIfError(
+                MapDma(memory, offset, length, access, iova, out ulong chosen),
+                operation,
+                iova is null ? null : $"Address 0x{iova:x} must be page aligned and free.");
+            _ = IovaRange.TryCreate(chosen, length, out IovaRange range);
+            DmaMapping mapping = new(this, memory.Mapping, range, access);
+            held = false;
+            return mapping;
+        }
+        finally
+        {
+            if (held)
+            {
+                memory.Mapping.DangerousRelease();
+            }
         }
     }
 
@@ -137,14 +184,6 @@ public abstract partial class VfioConnection : IAsyncDisposable, IDisposable
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
         return InterruptSet.Enable(this, index, count);
     }
-
-    /// <summary>Resets the device.</summary>
-    /// <exception cref="VfioException">The device cannot be reset or failed to.</exception>
-    public void Reset() => VfioException.ThrowIfError(TryReset(), $"reset {Address}");
-
-    /// <summary>Resets the device, and reports failure as a value.</summary>
-    /// <returns><see cref="Errno.None"/>, or an errno.</returns>
-    public abstract Errno TryReset();
 
     /// <summary>Sets the eventfds of interrupts, masks, unmasks or triggers them.</summary>
     /// <param name="index">The interrupt index.</param>
@@ -207,6 +246,7 @@ public abstract partial class VfioConnection : IAsyncDisposable, IDisposable
     /// <summary>Releases the device.</summary>
     public void Dispose()
     {
+        EndNotices();
         Dispose(true);
         GC.SuppressFinalize(this);
     }
@@ -285,13 +325,14 @@ public abstract partial class VfioConnection : IAsyncDisposable, IDisposable
     protected abstract Errno MapRegion(uint region, ulong offset, ulong length, out MemoryMapping? mapping);
 
     /// <summary>Maps memory for the device's DMA.</summary>
-    /// <param name="descriptor">The memory's descriptor, sealed against shrinking; it stays the caller's.</param>
-    /// <param name="mapping">The whole memory in this process; it stays until <see cref="UnmapDma"/>.</param>
+    /// <param name="memory">The memory; it stays until <see cref="UnmapDma"/>.</param>
+    /// <param name="offset">Where the part starts, in bytes; page aligned and inside.</param>
+    /// <param name="length">The part's length in bytes, likewise.</param>
     /// <param name="access">What the device may do.</param>
     /// <param name="iova">The address wanted, or null.</param>
     /// <param name="chosen">The address.</param>
     /// <returns><see cref="Errno.None"/>, or an errno.</returns>
-    protected abstract Errno MapDma(FileDescriptor descriptor, MemoryMapping mapping, DmaAccess access, ulong? iova, out ulong chosen);
+    protected abstract Errno MapDma(DmaMemory memory, ulong offset, ulong length, DmaAccess access, ulong? iova, out ulong chosen);
 
     /// <summary>Unmaps memory. On return the device does not touch it any more.</summary>
     /// <param name="iova">The address.</param>

@@ -1,4 +1,4 @@
-namespace Vfio.Pci;
+namespace Vfio;
 
 /// <summary>Bits of the Command register (PCI 3.0 §6.2.2).</summary>
 [Flags]

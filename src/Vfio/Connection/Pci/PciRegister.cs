@@ -1,4 +1,4 @@
-namespace Vfio.Pci;
+namespace Vfio;
 
 /// <summary>Offsets in the type 0 configuration header (PCI 3.0 §6.1).</summary>
 public static class PciRegister
