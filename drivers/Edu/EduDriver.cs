@@ -109,8 +109,16 @@ public sealed class EduDriver : IAsyncDisposable
     public Task CopyToDeviceAsync(DmaBuffer source, int length, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(source);
-        return TransferAsync(source.Iova, BufferAddress, length, EduRegister.DmaStart | EduRegister.DmaInterrupt, cancellationToken);
+        return CopyToDeviceAsync(source.Iova, length, cancellationToken);
     }
+
+    /// <summary>Has the device copy from an address into its buffer by DMA and waits for its interrupt.</summary>
+    /// <param name="iova">The address, as the device sees it. The device does not tell when nothing is mapped there.</param>
+    /// <param name="length">Bytes to move, at most <see cref="BufferSize"/>.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <returns>A task that completes when the transfer is over.</returns>
+    public Task CopyToDeviceAsync(ulong iova, int length, CancellationToken cancellationToken = default)
+        => TransferAsync(iova, BufferAddress, length, EduRegister.DmaStart | EduRegister.DmaInterrupt, cancellationToken);
 
     /// <summary>Has the device copy its buffer to memory by DMA and waits for its interrupt.</summary>
     /// <param name="destination">The memory.</param>
@@ -120,13 +128,16 @@ public sealed class EduDriver : IAsyncDisposable
     public Task CopyFromDeviceAsync(DmaBuffer destination, int length, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(destination);
-        return TransferAsync(
-            BufferAddress,
-            destination.Iova,
-            length,
-            EduRegister.DmaStart | EduRegister.DmaToMemory | EduRegister.DmaInterrupt,
-            cancellationToken);
+        return CopyFromDeviceAsync(destination.Iova, length, cancellationToken);
     }
+
+    /// <summary>Has the device copy its buffer to an address by DMA and waits for its interrupt.</summary>
+    /// <param name="iova">The address, as the device sees it. The device does not tell when nothing is mapped there.</param>
+    /// <param name="length">Bytes to move, at most <see cref="BufferSize"/>.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <returns>A task that completes when the transfer is over.</returns>
+    public Task CopyFromDeviceAsync(ulong iova, int length, CancellationToken cancellationToken = default)
+        => TransferAsync(BufferAddress, iova, length, EduRegister.DmaStart | EduRegister.DmaToMemory | EduRegister.DmaInterrupt, cancellationToken);
 
     /// <summary>Has the device raise an interrupt with a cause of the caller's, and acknowledges it.</summary>
     /// <param name="cause">Bits to raise, not 0.</param>
@@ -143,6 +154,13 @@ public sealed class EduDriver : IAsyncDisposable
     /// <param name="length">Length in bytes.</param>
     /// <returns>The buffer; the caller disposes it before the driver.</returns>
     public DmaBuffer AllocateDma(nuint length) => _connection.AllocateDma(length, DmaAccess.ReadWrite);
+
+    /// <summary>Maps a page of memory where the device can reach it.</summary>
+    /// <param name="memory">The memory.</param>
+    /// <param name="offset">Where the page starts in it, in bytes.</param>
+    /// <param name="iova">The address for the device, below 2²⁸; null to have one chosen.</param>
+    /// <returns>The mapping; the caller disposes it before the driver.</returns>
+    public DmaMapping MapPage(DmaMemory memory, nuint offset, ulong? iova = null) => _connection.MapDma(memory, offset, 4096, DmaAccess.ReadWrite, iova);
 
     /// <summary>Turns the interrupt off and releases the device.</summary>
     /// <returns>A task that completes when the device is released.</returns>

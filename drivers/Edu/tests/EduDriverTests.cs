@@ -57,6 +57,59 @@ public abstract class EduDriverTests
     }
 
     [Fact]
+    public async Task Copy_to_an_address_that_is_not_mapped_any_more_leaves_the_memory_alone()
+    {
+        const ulong Address = 0x20_0000;
+        await using EduDriver driver = await OpenAsync();
+        using DmaMemory memory = DmaMemory.Allocate(4096);
+        memory.Span.Fill(0x11);
+        DmaMapping mapping = driver.MapPage(memory, 0, Address);
+        await driver.CopyToDeviceAsync(Address, 4096, TestContext.Current.CancellationToken);
+        memory.Span.Fill(0x22);
+        mapping.Dispose();
+        await driver.CopyFromDeviceAsync(Address, 4096, TestContext.Current.CancellationToken);
+        Assert.Equal(-1, memory.Span.IndexOfAnyExcept((byte)0x22));
+
+        // A read of nothing is over as well; the device goes on, and the address can be used again.
+        await driver.CopyToDeviceAsync(Address, 4096, TestContext.Current.CancellationToken);
+        using DmaMapping again = driver.MapPage(memory, 0, Address);
+        await driver.CopyToDeviceAsync(Address, 4096, TestContext.Current.CancellationToken);
+        memory.Span.Clear();
+        await driver.CopyFromDeviceAsync(Address, 4096, TestContext.Current.CancellationToken);
+        Assert.Equal(-1, memory.Span.IndexOfAnyExcept((byte)0x22));
+    }
+
+    [Fact]
+    public async Task Copy_through_thousands_of_small_mappings_finds_each()
+    {
+        const int Count = 2000;
+        const int Sample = 20;
+        await using EduDriver driver = await OpenAsync();
+        using DmaMemory memory = DmaMemory.Allocate(Count * 4096);
+        for (int i = 0; i < Count; i++)
+        {
+            BitConverter.TryWriteBytes(memory.Slice((nuint)i * 4096, 4), i);
+        }
+
+        // Every other page, so that no two are neighbours, in an order that no allocator has.
+        int[] order = [.. Enumerable.Range(0, Count).Select(static i => i * 977 % Count)];
+        DmaMapping[] mappings = [.. order.Select(i => driver.MapPage(memory, (nuint)i * 4096, 0x100_0000 + ((ulong)i * 8192)))];
+        using DmaBuffer result = driver.AllocateDma(4096);
+        for (int i = 0; i < Sample; i++)
+        {
+            int page = order[i * (Count / Sample)];
+            await driver.CopyToDeviceAsync(0x100_0000 + ((ulong)page * 8192), 4096, TestContext.Current.CancellationToken);
+            await driver.CopyFromDeviceAsync(result, 4096, TestContext.Current.CancellationToken);
+            Assert.Equal(page, BitConverter.ToInt32(result.Span));
+        }
+
+        foreach (DmaMapping mapping in mappings)
+        {
+            mapping.Dispose();
+        }
+    }
+
+    [Fact]
     public async Task Open_again_after_dispose_works()
     {
         for (int i = 0; i < 5; i++)

@@ -19,6 +19,7 @@ internal static partial class GuestTestRun
             """,
             TimeSpan.FromSeconds(300));
         Assert.True(result.Status == 0, result.Output);
+        TestContext.Current.TestOutputHelper?.WriteLine(result.Output);
         Match summary = Summary().Match(result.Output);
         Assert.True(summary.Success && summary.Groups["bad"].Value == "0" && summary.Groups["failed"].Value == "0" && summary.Groups["skipped"].Value == "0", result.Output);
         return int.Parse(summary.Groups["total"].ValueSpan, CultureInfo.InvariantCulture);
