@@ -17,6 +17,23 @@ public sealed class KernelDoctorTests : IDisposable
         Assert.Empty(_kernel.Doctor.Examine());
     }
 
+    [Theory]
+    [InlineData("/dev/vfio/devices/vfio1")]
+    [InlineData("/dev/vfio/1")]
+    public void Examine_function_that_a_process_has_is_2010_with_the_process(string node)
+    {
+        _kernel.AddFunction(FakeKernel.Edu, "vfio-pci", 1);
+        _kernel.Write("proc/4711/comm", "testpmd\n");
+        _kernel.Link("proc/4711/fd/7", _kernel.Path(node[1..]));
+        _kernel.Write("proc/4712/comm", "sh\n");
+        _kernel.Link("proc/4712/fd/0", "/dev/null");
+        Finding finding = Assert.Single(Examine());
+        Assert.Equal(("VFIO2010", FindingSeverity.Error), (finding.Id, finding.Severity));
+        Assert.StartsWith("testpmd (4711) has ", finding.Cause, StringComparison.Ordinal);
+        Assert.EndsWith(node, finding.Fix.TrimEnd('.'), StringComparison.Ordinal);
+        Assert.Contains("VFIO2010", Open(Errno.ENOTTY), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Examine_iommu_off_is_2001()
     {

@@ -28,6 +28,12 @@ public sealed class KernelGuestTests(KernelFixture fixture) : IClassFixture<Kern
     public async Task Edu_driver_passes_its_own_tests_by_every_path(string path)
         => Assert.True(await GuestTestRun.RunAsync(fixture.Guest, "EduDriverKernelTests", $"kernel:{KernelFixture.Edu}?path={path}") >= 10);
 
+    [Theory]
+    [InlineData("cdev")]
+    [InlineData("groupType1")]
+    public async Task Connection_to_the_kernel_does_what_it_says(string path)
+        => Assert.Equal(4, await GuestTestRun.RunAsync(fixture.Guest, "KernelConnectionTests", $"kernel:{KernelFixture.Edu}?path={path}"));
+
     [Fact]
     public async Task Info_of_the_function_is_the_kernels()
     {

@@ -16,6 +16,13 @@ public sealed class OwnDevicesKernelTests(OwnDevicesFixture fixture) : IClassFix
         AssertNothingRefused();
     }
 
+    [Fact]
+    public async Task Connection_to_the_kernel_does_what_it_says()
+    {
+        Assert.Equal(4, await GuestTestRun.RunAsync(fixture.Guest, "KernelConnectionTests", $"kernel:{OwnDevicesFixture.Edu}"));
+        AssertNothingRefused();
+    }
+
     [Theory]
     [InlineData("cdev")]
     [InlineData("groupType1")]

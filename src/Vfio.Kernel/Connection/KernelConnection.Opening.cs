@@ -44,7 +44,7 @@ public sealed partial class KernelConnection
             Errno refusal = TryOpenCdev(target, options.Files, out Parts parts);
             return refusal == Errno.None
                 ? parts.Connect($"kernel:{target}", KernelPath.Cdev, options.Files)
-                : throw new VfioException(refusal, operation, $"{parts.Step} failed. {Explain(refusal, target)}".TrimEnd());
+                : throw new VfioException(refusal, operation, $"{parts.Step} failed. {Explain(refusal, target, options.Files)}".TrimEnd());
         }
 
         if (!PciAddress.TryParse(target, out PciAddress address))
@@ -310,10 +310,10 @@ public sealed partial class KernelConnection
         }
     }
 
-    private static string Explain(Errno error, string node) => error switch
+    private static string Explain(Errno error, string node, KernelFiles files) => error switch
     {
         Errno.EACCES or Errno.EPERM => Finding.NoPermission(node).ToSentences(),
-        Errno.EBUSY => Finding.InUse(node).ToSentences(),
+        Errno.EBUSY => Finding.InUse(node, NodeUsers.Find(files, node)).ToSentences(),
         Errno.ENOENT => $"Run: vfio doctor. A function has a node below /dev/vfio/devices when vfio-pci has it and the kernel knows nodes.",
         _ => string.Empty,
     };

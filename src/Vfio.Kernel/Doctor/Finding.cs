@@ -79,10 +79,10 @@ public sealed record Finding(string Id, FindingSeverity Severity, string Title, 
         $"There is no PCI function {address}.",
         "Run: vfio list.");
 
-    internal static Finding InUse(string path) => new(
+    internal static Finding InUse(string path, IReadOnlyList<string> users) => new(
         "VFIO2010",
         FindingSeverity.Error,
         "in use",
-        $"Another process, or another connection of this one, has {path}.",
-        $"Find and end it: fuser {path}.");
+        $"{(users.Count == 0 ? "Another process, or another connection of this one," : string.Join(", ", users))} has {path}; a device has one user at a time.",
+        $"End it, or wait for its end. This lists who has it: fuser {path}.");
 }

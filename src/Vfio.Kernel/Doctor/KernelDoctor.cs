@@ -104,6 +104,16 @@ public sealed class KernelDoctor(KernelFiles files)
         }
 
         string groupNode = IsWithoutIommu(function) ? files.NoIommuNode(group) : files.GroupNode(group);
+        foreach (string held in node is null ? [groupNode] : (string[])[node, groupNode])
+        {
+            // A node of a device opens any number of times; only one of the openings gets the device.
+            if (NodeUsers.Find(files, held) is { Count: > 0 } users)
+            {
+                yield return Finding.InUse(held, users);
+                yield break;
+            }
+        }
+
         Finding[] refusals = [.. Refusals(node is null ? [] : [files.Iommu, node])];
         if (node is not null && refusals.Length == 0)
         {
@@ -133,7 +143,7 @@ public sealed class KernelDoctor(KernelFiles files)
             }
             else if (error == Errno.EBUSY)
             {
-                yield return Finding.InUse(node);
+                yield return Finding.InUse(node, []);
             }
         }
     }
