@@ -1,14 +1,17 @@
 namespace Vfio.Qemu.Tests;
 
-/// <summary>One guest for all tests of the kernel's VFIO: with an IOMMU, QEMU's own edu, and the tool inside.</summary>
+/// <summary>One guest for all tests of the kernel's VFIO: with an IOMMU, QEMU's own edus, and the tool inside.</summary>
 public sealed class KernelFixture : IAsyncLifetime
 {
     /// <summary>QEMU's edu.</summary>
     public const string Edu = "0000:00:04.0";
 
+    /// <summary>Two edus in one slot, and so in one IOMMU group: this is the first function.</summary>
+    public const string Pair = "0000:00:06.0";
+
     private GuestMachine? _guest;
 
-    /// <summary>The guest; the edu is bound to vfio-pci.</summary>
+    /// <summary>The guest; the edus are bound to vfio-pci.</summary>
     public GuestMachine Guest => _guest!;
 
     public async ValueTask InitializeAsync()
@@ -18,10 +21,13 @@ public sealed class KernelFixture : IAsyncLifetime
         {
             Iommu = true,
             Memory = DotnetProgram.Memory,
-            Devices = [QemuDevice.Of("edu").At(4)],
+            Devices = [QemuDevice.Of("edu").At(4), QemuDevice.Of("edu").With("addr", "6.0").With("multifunction", true), QemuDevice.Of("edu").With("addr", "6.1")],
             Files = DotnetProgram.FilesOf(DotnetProgram.Tool, DotnetProgram.GuestTests),
         });
-        await _guest.BindAsync(Edu, "vfio-pci");
+        foreach (string function in (string[])[Edu, Pair, "0000:00:06.1"])
+        {
+            await _guest.BindAsync(function, "vfio-pci");
+        }
     }
 
     public async ValueTask DisposeAsync()

@@ -34,6 +34,13 @@ public sealed class KernelGuestTests(KernelFixture fixture) : IClassFixture<Kern
     public async Task Connection_to_the_kernel_does_what_it_says(string path)
         => Assert.Equal(4, await GuestTestRun.RunAsync(fixture.Guest, "KernelConnectionTests", $"kernel:{KernelFixture.Edu}?path={path}"));
 
+    [Theory]
+    [InlineData("cdev")]
+    [InlineData("groupType1")]
+    [InlineData("groupIommufd")]
+    public async Task Two_functions_of_a_group_are_used_at_once(string path)
+        => Assert.Equal(3, await GuestTestRun.RunAsync(fixture.Guest, "SharedGroupTests", $"kernel:{KernelFixture.Pair}?path={path}"));
+
     [Fact]
     public async Task Info_of_the_function_is_the_kernels()
     {

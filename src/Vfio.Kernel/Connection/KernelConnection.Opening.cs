@@ -65,7 +65,7 @@ public sealed partial class KernelConnection
     {
         ArgumentNullException.ThrowIfNull(device);
         ArgumentNullException.ThrowIfNull(iommufd);
-        Errno error = TryBind(device, iommufd, out Parts parts);
+        Errno error = TryBind(device, iommufd, null, out Parts parts);
         return error == Errno.None
             ? parts.Connect($"kernel:{name}", KernelPath.Cdev, KernelFiles.Running)
             : throw new VfioException(error, $"use the open device {name}", $"{parts.Step} failed.");
@@ -81,7 +81,7 @@ public sealed partial class KernelConnection
     {
         ArgumentNullException.ThrowIfNull(group);
         ArgumentNullException.ThrowIfNull(container);
-        Errno error = TryJoin(group, container, KernelPath.GroupType1, device, out Parts parts);
+        Errno error = TryJoin(group, container, KernelPath.GroupType1, device, null, out Parts parts);
         return error == Errno.None
             ? parts.Connect($"kernel:{device}", KernelPath.GroupType1, KernelFiles.Running)
             : throw new VfioException(error, $"use {device} of the open group", $"{parts.Step} failed.");
@@ -113,11 +113,16 @@ public sealed partial class KernelConnection
             throw new VfioException(Errno.EINVAL, operation, $"{address} {(withoutIommu ? "has no IOMMU, which" : "has an IOMMU, which")} {options.Path} is not for.");
         }
 
+        if (options.ShareWith is { Path: KernelPath.NoIommu })
+        {
+            throw new VfioException(Errno.EINVAL, operation, $"{options.ShareWith.Address} has no address space that could be shared.");
+        }
+
         Errno first = Errno.None;
         List<string> tried = [];
-        foreach (KernelPath path in withoutIommu ? [KernelPath.NoIommu] : options.Path is { } only ? [only] : s_probed)
+        foreach (KernelPath path in withoutIommu ? [KernelPath.NoIommu] : (options.ShareWith?.Path ?? options.Path) is { } only ? [only] : s_probed)
         {
-            Errno error = TryOpen(function, path, files, out Parts parts);
+            Errno error = TryOpen(function, path, files, options.ShareWith, out Parts parts);
             if (error == Errno.None)
             {
                 return parts.Connect($"kernel:{address}", path, files);
@@ -133,12 +138,12 @@ public sealed partial class KernelConnection
         throw new VfioException(first, operation, $"{(cause is null ? string.Empty : cause.ToSentences() + " ")}Tried {string.Join("; ", tried)}.");
     }
 
-    private static Errno TryOpen(PciFunction function, KernelPath path, KernelFiles files, out Parts parts)
+    private static Errno TryOpen(PciFunction function, KernelPath path, KernelFiles files, KernelConnection? other, out Parts parts)
     {
         if (path == KernelPath.Cdev)
         {
             parts = new Parts("find the device's node");
-            return function.VfioDevice is { } name ? TryOpenCdev(files.DeviceNode(name), files, out parts) : Errno.ENOENT;
+            return function.VfioDevice is { } name ? TryOpenCdev(files.DeviceNode(name), files, out parts, other?._space) : Errno.ENOENT;
         }
 
         parts = new Parts("find the IOMMU group");
@@ -147,9 +152,15 @@ public sealed partial class KernelConnection
             return Errno.ENOENT;
         }
 
+        if (other is not null && other._groupNumber == number)
+        {
+            return TryGetDevice(other._group!.Duplicate(), other._space.Share(), function.Address.ToString(), number, out parts);
+        }
+
         string node = path == KernelPath.NoIommu ? files.NoIommuNode(number) : files.GroupNode(number);
         string containerNode = path == KernelPath.GroupIommufd ? files.Iommu : files.Container;
-        Errno error = FileDescriptor.TryOpen(containerNode, OpenMode.ReadWrite, out FileDescriptor? container);
+        FileDescriptor? container = null;
+        Errno error = other is null ? FileDescriptor.TryOpen(containerNode, OpenMode.ReadWrite, out container) : Errno.None;
         if (error != Errno.None)
         {
             parts = new Parts($"open {containerNode}");
@@ -159,17 +170,20 @@ public sealed partial class KernelConnection
         error = FileDescriptor.TryOpen(node, OpenMode.ReadWrite, out FileDescriptor? group);
         if (error != Errno.None)
         {
-            container!.Dispose();
+            container?.Dispose();
             parts = new Parts($"open {node}");
             return error;
         }
 
-        return TryJoin(group!, container!, path, function.Address.ToString(), out parts);
+        return other is null
+            ? TryJoin(group!, container!, path, function.Address.ToString(), number, out parts)
+            : TryShare(group!, other._space, function.Address.ToString(), number, out parts);
     }
 
-    private static Errno TryOpenCdev(string node, KernelFiles files, out Parts parts)
+    private static Errno TryOpenCdev(string node, KernelFiles files, out Parts parts, KernelAddressSpace? shared = null)
     {
-        Errno error = FileDescriptor.TryOpen(files.Iommu, OpenMode.ReadWrite, out FileDescriptor? iommufd);
+        FileDescriptor? iommufd = null;
+        Errno error = shared is null ? FileDescriptor.TryOpen(files.Iommu, OpenMode.ReadWrite, out iommufd) : Errno.None;
         if (error != Errno.None)
         {
             parts = new Parts($"open {files.Iommu}");
@@ -179,16 +193,18 @@ public sealed partial class KernelConnection
         error = FileDescriptor.TryOpen(node, OpenMode.ReadWrite, out FileDescriptor? device);
         if (error != Errno.None)
         {
-            iommufd!.Dispose();
+            iommufd?.Dispose();
             parts = new Parts($"open {node}");
             return error;
         }
 
-        return TryBind(device!, iommufd!, out parts);
+        return shared is null ? TryBind(device!, iommufd!, null, out parts) : TryBind(device!, null, (IommufdAddressSpace)shared.Share(), out parts);
     }
 
-    private static Errno TryBind(FileDescriptor device, FileDescriptor iommufd, out Parts parts)
+    /// <summary>Binds a device to a new context and a new address space of it, or to those of an address space that there is.</summary>
+    private static Errno TryBind(FileDescriptor device, FileDescriptor? context, IommufdAddressSpace? space, out Parts parts)
     {
+        FileDescriptor iommufd = context ?? space!.Descriptor;
         parts = new Parts("bind it to the iommufd (VFIO_DEVICE_BIND_IOMMUFD)");
         vfio_device_bind_iommufd bind = new()
         {
@@ -197,8 +213,7 @@ public sealed partial class KernelConnection
             iommufd = iommufd.Number,
         };
         Errno error = device.Ioctl(VfioUapi.VFIO_DEVICE_BIND_IOMMUFD, ref bind).Error;
-        IommufdAddressSpace? space = null;
-        if (error == Errno.None)
+        if (error == Errno.None && space is null)
         {
             parts = new Parts("make an address space (IOMMU_IOAS_ALLOC)");
             error = IommufdAddressSpace.TryAllocate(iommufd, out space);
@@ -226,50 +241,53 @@ public sealed partial class KernelConnection
         return Errno.None;
     }
 
-    private static Errno TryJoin(FileDescriptor group, FileDescriptor container, KernelPath path, string name, out Parts parts)
+    private static Errno TryJoin(FileDescriptor group, FileDescriptor container, KernelPath path, string name, int? number, out Parts parts)
     {
-        FileDescriptor? device = null;
-        KernelAddressSpace? space = null;
-        Errno error = TryJoin(group, container, path, out string step, out space);
+        Errno error = TryJoin(group, container, path, out string step, out KernelAddressSpace? space);
         if (error == Errno.None)
         {
-            step = "get the device of the group (VFIO_GROUP_GET_DEVICE_FD)";
-            IoResult result = group.Ioctl(VfioUapi.VFIO_GROUP_GET_DEVICE_FD, Encoding.UTF8.GetBytes(name + "\0").AsSpan());
-            error = result.Error;
-            device = result.IsError ? null : new FileDescriptor((int)result.Value, ownsHandle: true);
+            return TryGetDevice(group, space!, name, number, out parts);
         }
 
-        parts = new Parts(step) { Device = device, Space = space, Group = group };
-        if (error != Errno.None)
-        {
-            group.Dispose();
-            space?.Dispose();
-            container.Dispose();
-        }
-
+        parts = new Parts(step);
+        group.Dispose();
+        container.Dispose();
         return error;
+    }
+
+    /// <summary>Brings a further group into a container, or a context in the place of one, that has its IOMMU already.</summary>
+    private static Errno TryShare(FileDescriptor group, KernelAddressSpace shared, string name, int number, out Parts parts)
+    {
+        Errno error = TrySetContainer(group, shared.Descriptor, out string step);
+        if (error == Errno.None)
+        {
+            return TryGetDevice(group, shared.Share(), name, number, out parts);
+        }
+
+        parts = new Parts(step);
+        group.Dispose();
+        return error;
+    }
+
+    private static Errno TryGetDevice(FileDescriptor group, KernelAddressSpace space, string name, int? number, out Parts parts)
+    {
+        IoResult result = group.Ioctl(VfioUapi.VFIO_GROUP_GET_DEVICE_FD, Encoding.UTF8.GetBytes(name + "\0").AsSpan());
+        if (result.IsError)
+        {
+            parts = new Parts("get the device of the group (VFIO_GROUP_GET_DEVICE_FD)");
+            group.Dispose();
+            space.Dispose();
+            return result.Error;
+        }
+
+        parts = new Parts(string.Empty) { Device = new FileDescriptor((int)result.Value, ownsHandle: true), Space = space, Group = group, GroupNumber = number };
+        return Errno.None;
     }
 
     private static Errno TryJoin(FileDescriptor group, FileDescriptor container, KernelPath path, out string step, out KernelAddressSpace? space)
     {
         space = null;
-        step = "look at the group (VFIO_GROUP_GET_STATUS)";
-        vfio_group_status status = new() { argsz = (uint)Unsafe.SizeOf<vfio_group_status>() };
-        Errno error = group.Ioctl(VfioUapi.VFIO_GROUP_GET_STATUS, ref status).Error;
-        if (error != Errno.None)
-        {
-            return error;
-        }
-
-        if ((status.flags & VfioUapi.VFIO_GROUP_FLAGS_VIABLE) == 0)
-        {
-            step = "the group is not viable";
-            return Errno.EPERM;
-        }
-
-        step = "give the group its container (VFIO_GROUP_SET_CONTAINER)";
-        int number = container.Number;
-        error = group.Ioctl(VfioUapi.VFIO_GROUP_SET_CONTAINER, ref number).Error;
+        Errno error = TrySetContainer(group, container, out step);
         if (error != Errno.None)
         {
             return error;
@@ -293,6 +311,27 @@ public sealed partial class KernelConnection
                 space = type1;
                 return error;
         }
+    }
+
+    private static Errno TrySetContainer(FileDescriptor group, FileDescriptor container, out string step)
+    {
+        step = "look at the group (VFIO_GROUP_GET_STATUS)";
+        vfio_group_status status = new() { argsz = (uint)Unsafe.SizeOf<vfio_group_status>() };
+        Errno error = group.Ioctl(VfioUapi.VFIO_GROUP_GET_STATUS, ref status).Error;
+        if (error != Errno.None)
+        {
+            return error;
+        }
+
+        if ((status.flags & VfioUapi.VFIO_GROUP_FLAGS_VIABLE) == 0)
+        {
+            step = "the group is not viable";
+            return Errno.EPERM;
+        }
+
+        step = "give the group its container (VFIO_GROUP_SET_CONTAINER)";
+        int number = container.Number;
+        return group.Ioctl(VfioUapi.VFIO_GROUP_SET_CONTAINER, ref number).Error;
     }
 
     /// <summary>Whether a node, behind links if need be, has the name that the kernel gives to a device without an IOMMU.</summary>
@@ -327,6 +366,8 @@ public sealed partial class KernelConnection
 
         public FileDescriptor? Group { get; init; }
 
-        public KernelConnection Connect(string address, KernelPath path, KernelFiles files) => new(address, path, Device!, Space!, Group, files);
+        public int? GroupNumber { get; init; }
+
+        public KernelConnection Connect(string address, KernelPath path, KernelFiles files) => new(address, path, Device!, Space!, Group, GroupNumber, files);
     }
 }

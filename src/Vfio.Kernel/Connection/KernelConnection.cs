@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Vfio.Abi;
@@ -17,13 +18,16 @@ public sealed partial class KernelConnection : VfioConnection
     private const int MaximumVectors = 4096;
     private readonly FileDescriptor _device;
     private readonly FileDescriptor? _group;
+    private readonly int? _groupNumber;
     private readonly KernelAddressSpace _space;
     private readonly KernelFiles _files;
+    private readonly ConcurrentDictionary<ulong, ulong> _mapped = new();
     private int _disposed;
 
-    private KernelConnection(string address, KernelPath path, FileDescriptor device, KernelAddressSpace space, FileDescriptor? group, KernelFiles files)
+    private KernelConnection(string address, KernelPath path, FileDescriptor device, KernelAddressSpace space, FileDescriptor? group, int? groupNumber, KernelFiles files)
         : base(address)
     {
+        _groupNumber = groupNumber;
         Path = path;
         _device = device;
         _space = space;
@@ -193,12 +197,31 @@ public sealed partial class KernelConnection : VfioConnection
             throw new VfioException(Errno.ENOMEM, operation, Finding.LockedMemory(budget, length).ToSentences());
         }
 
-        return _space.Map((ulong)memory.Mapping.DangerousGetHandle() + offset, length, access, iova, out chosen);
+        Errno error = _space.Map((ulong)memory.Mapping.DangerousGetHandle() + offset, length, access, iova, out chosen);
+        if (error == Errno.None)
+        {
+            _mapped[chosen] = length;
+        }
+
+        return error;
     }
 
     /// <inheritdoc/>
     protected override Errno UnmapDma(ulong iova, ulong length)
-        => Volatile.Read(ref _disposed) != 0 ? Errno.ENOTCONN : _space.Unmap(iova, length);
+    {
+        if (Volatile.Read(ref _disposed) != 0)
+        {
+            return Errno.ENOTCONN;
+        }
+
+        Errno error = _space.Unmap(iova, length);
+        if (error == Errno.None)
+        {
+            _mapped.TryRemove(iova, out _);
+        }
+
+        return error;
+    }
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
@@ -209,6 +232,12 @@ public sealed partial class KernelConnection : VfioConnection
             _migrationData?.Dispose();
             _device.Dispose();
             _group?.Dispose();
+            foreach ((ulong iova, ulong length) in _mapped)
+            {
+                // Who shares the address space keeps it, but not what was mapped here.
+                _ = _space.Unmap(iova, length);
+            }
+
             _space.Dispose();
         }
 

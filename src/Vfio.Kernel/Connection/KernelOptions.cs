@@ -12,6 +12,12 @@ public sealed record KernelOptions
     /// </summary>
     public bool AllowUnsafeNoIommu { get; init; }
 
+    /// <summary>
+    /// A connection whose address space this one shares, and its group where the path goes through one: memory that either maps is reached by both devices.
+    /// Two functions of one IOMMU group can be used at the same time in this way only. The path is that connection's.
+    /// </summary>
+    public KernelConnection? ShareWith { get; init; }
+
     /// <summary>Where the kernel's file systems are.</summary>
     public KernelFiles Files { get; init; } = KernelFiles.Running;
 }

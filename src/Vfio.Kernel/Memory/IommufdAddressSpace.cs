@@ -11,11 +11,11 @@ internal sealed class IommufdAddressSpace : KernelAddressSpace
 {
     private IommufdAddressSpace(FileDescriptor iommufd, uint id)
     {
-        Iommufd = iommufd;
+        Descriptor = iommufd;
         Id = id;
     }
 
-    public FileDescriptor Iommufd { get; }
+    public override FileDescriptor Descriptor { get; }
 
     /// <summary>The number of the IOAS.</summary>
     public uint Id { get; }
@@ -42,6 +42,8 @@ internal sealed class IommufdAddressSpace : KernelAddressSpace
         return error;
     }
 
+    public override KernelAddressSpace Share() => new IommufdAddressSpace(Descriptor.Duplicate(), Id);
+
     public override Errno Map(ulong address, ulong length, DmaAccess access, ulong? iova, out ulong chosen)
     {
         iommu_ioas_map argument = new()
@@ -55,7 +57,7 @@ internal sealed class IommufdAddressSpace : KernelAddressSpace
             length = length,
             iova = iova ?? 0,
         };
-        Errno error = Iommufd.Ioctl(IommufdUapi.IOMMU_IOAS_MAP, ref argument).Error;
+        Errno error = Descriptor.Ioctl(IommufdUapi.IOMMU_IOAS_MAP, ref argument).Error;
         chosen = argument.iova;
         return error;
     }
@@ -63,8 +65,8 @@ internal sealed class IommufdAddressSpace : KernelAddressSpace
     public override Errno Unmap(ulong iova, ulong length)
     {
         iommu_ioas_unmap argument = new() { size = (uint)Unsafe.SizeOf<iommu_ioas_unmap>(), ioas_id = Id, iova = iova, length = length };
-        return Iommufd.Ioctl(IommufdUapi.IOMMU_IOAS_UNMAP, ref argument).Error;
+        return Descriptor.Ioctl(IommufdUapi.IOMMU_IOAS_UNMAP, ref argument).Error;
     }
 
-    public override void Dispose() => Iommufd.Dispose();
+    public override void Dispose() => Descriptor.Dispose();
 }

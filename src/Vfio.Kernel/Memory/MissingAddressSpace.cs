@@ -8,6 +8,10 @@ namespace Vfio.Kernel;
 /// <remarks>Owns the container.</remarks>
 internal sealed class MissingAddressSpace(FileDescriptor container) : KernelAddressSpace
 {
+    public override FileDescriptor Descriptor => container;
+
+    public override KernelAddressSpace Share() => throw new NotSupportedException("There is no address space to share.");
+
     public override Errno Map(ulong address, ulong length, DmaAccess access, ulong? iova, out ulong chosen)
     {
         chosen = 0;

@@ -7,22 +7,20 @@ using Vfio.Linux;
 
 namespace Vfio.Kernel;
 
-/// <summary>The type1 IOMMU of a container. It does not choose addresses, so an address space of the core's does, within the ranges that the kernel names.</summary>
+/// <summary>The type1 IOMMU of a container. It does not choose addresses; <see cref="Type1Placement"/> does.</summary>
 /// <remarks>Owns the container.</remarks>
 internal sealed class Type1AddressSpace : KernelAddressSpace
 {
     private const int InfoSize = 4096;
-    private static readonly ProcessUserMemory s_here = new(Environment.ProcessId);
-    private readonly FileDescriptor _container;
-    private readonly IommufdContext _context;
-    private readonly Ioas _placement;
+    private readonly Type1Placement _placement;
 
-    private Type1AddressSpace(FileDescriptor container, IommufdContext context, Ioas placement)
+    private Type1AddressSpace(FileDescriptor container, Type1Placement placement)
     {
-        _container = container;
-        _context = context;
+        Descriptor = container;
         _placement = placement;
     }
+
+    public override FileDescriptor Descriptor { get; }
 
     /// <summary>Makes a container, which has a group already, an IOMMU of type1v2.</summary>
     /// <param name="container">The container; the address space owns it after success.</param>
@@ -37,36 +35,25 @@ internal sealed class Type1AddressSpace : KernelAddressSpace
         }
 
         error = GetRanges(container, out List<IovaRange> ranges);
-        IommufdContext context = new(new IommufdLimits());
-        Ioas? placement = null;
         if (error == Errno.None)
         {
-            error = context.AllocateIoas(out placement);
+            error = Type1Placement.TryCreate(CollectionsMarshal.AsSpan(ranges), out Type1Placement? placement);
+            space = error == Errno.None ? new Type1AddressSpace(container, placement!) : null;
         }
 
-        if (error == Errno.None)
-        {
-            error = placement!.SetAllowedRanges(CollectionsMarshal.AsSpan(ranges));
-        }
+        return error;
+    }
 
-        if (error != Errno.None)
-        {
-            context.Dispose();
-            return error;
-        }
-
-        space = new Type1AddressSpace(container, context, placement!);
-        return Errno.None;
+    public override KernelAddressSpace Share()
+    {
+        FileDescriptor container = Descriptor.Duplicate();
+        _placement.AddReference();
+        return new Type1AddressSpace(container, _placement);
     }
 
     public override Errno Map(ulong address, ulong length, DmaAccess access, ulong? iova, out ulong chosen)
     {
-        UserMemorySource source = new(s_here, address, length, writable: true);
-        chosen = iova ?? 0;
-        Errno error = iova is { } wanted
-            ? _placement.MapFixed(wanted, length, source, 0, access)
-            : _placement.MapAnywhere(0, length, source, 0, access, out chosen);
-        source.RemoveReference();
+        Errno error = _placement.Place(address, length, access, iova, out chosen);
         if (error != Errno.None)
         {
             return error;
@@ -81,10 +68,10 @@ internal sealed class Type1AddressSpace : KernelAddressSpace
             iova = chosen,
             size = length,
         };
-        error = _container.Ioctl(VfioUapi.VFIO_IOMMU_MAP_DMA, ref argument).Error;
+        error = Descriptor.Ioctl(VfioUapi.VFIO_IOMMU_MAP_DMA, ref argument).Error;
         if (error != Errno.None)
         {
-            Forget(chosen, length);
+            _placement.Forget(chosen, length);
         }
 
         return error;
@@ -93,13 +80,13 @@ internal sealed class Type1AddressSpace : KernelAddressSpace
     public override Errno Unmap(ulong iova, ulong length)
     {
         vfio_iommu_type1_dma_unmap argument = new() { argsz = (uint)Unsafe.SizeOf<vfio_iommu_type1_dma_unmap>(), iova = iova, size = length };
-        Errno error = _container.Ioctl(VfioUapi.VFIO_IOMMU_UNMAP_DMA, ref argument).Error;
+        Errno error = Descriptor.Ioctl(VfioUapi.VFIO_IOMMU_UNMAP_DMA, ref argument).Error;
         if (error != Errno.None)
         {
             return error;
         }
 
-        Forget(iova, length);
+        _placement.Forget(iova, length);
 
         // The kernel answers success with the number of bytes, which is 0 when nothing was mapped there.
         return argument.size == length ? Errno.None : Errno.ENOENT;
@@ -107,8 +94,8 @@ internal sealed class Type1AddressSpace : KernelAddressSpace
 
     public override void Dispose()
     {
-        _container.Dispose();
-        _context.Dispose();
+        Descriptor.Dispose();
+        _placement.RemoveReference();
     }
 
     private static Errno GetRanges(FileDescriptor container, out List<IovaRange> ranges)
@@ -147,13 +134,5 @@ internal sealed class Type1AddressSpace : KernelAddressSpace
         }
 
         return Errno.None;
-    }
-
-    private void Forget(ulong iova, ulong length)
-    {
-        if (IovaRange.TryCreate(iova, length, out IovaRange range))
-        {
-            _ = _placement.Unmap(range, out _);
-        }
     }
 }
