@@ -7,14 +7,16 @@ namespace Vfio.User;
 /// <summary>Cuts the byte stream of a socket into messages, each with the descriptors that came with it.</summary>
 /// <remarks>
 /// One receive takes whatever has arrived. Descriptors belong to the last message that starts in the bytes of their receive (spec
-/// vfio-user §1.1); any others are closed. Not safe for concurrent use; allocates only when a message is larger than the buffer.
+/// vfio-user §1.1); any others are closed. Not safe for concurrent use. The buffer starts small and grows with what arrives at once, up to
+/// 64 KiB, and beyond that only for a message that is larger; <see cref="Release"/> gives it back.
 /// </remarks>
 internal sealed class MessageReader : IDisposable
 {
-    private const int InitialSize = 64 * 1024;
+    private const int SmallSize = 4 * 1024;
+    private const int FullSize = 64 * 1024;
     private readonly UnixSocket _socket;
     private readonly int _maximum;
-    private byte[] _buffer = GC.AllocateUninitializedArray<byte>(InitialSize, pinned: true);
+    private byte[] _buffer = [];
     private byte[]? _left;
     private DescriptorList _arrived = new();
     private DescriptorList _held = new();
@@ -105,6 +107,15 @@ internal sealed class MessageReader : IDisposable
         _buffer = fresh;
     }
 
+    /// <summary>Gives the buffers back when nothing is in them, for a connection that rests.</summary>
+    public void Release()
+    {
+        if (!HasPartialMessage)
+        {
+            (_buffer, _left, _start, _end) = ([], null, 0, 0);
+        }
+    }
+
     public void Dispose()
     {
         _arrived.Dispose();
@@ -152,14 +163,20 @@ internal sealed class MessageReader : IDisposable
 
     private void MakeRoom()
     {
+        // What filled the buffer to its end would have filled a larger one.
+        int wanted = _buffer.Length == 0 ? SmallSize : _end == _buffer.Length && _buffer.Length < FullSize ? _buffer.Length * 4 : _buffer.Length;
         if (_start == _end)
         {
             _start = 0;
             _end = 0;
+            if (_buffer.Length < wanted)
+            {
+                _buffer = GC.AllocateUninitializedArray<byte>(wanted, pinned: true);
+            }
+
             return;
         }
 
-        int wanted = InitialSize;
         if (_end - _start >= VfioUserWire.HeaderSize)
         {
             // TryTake has refused sizes beyond the maximum already.

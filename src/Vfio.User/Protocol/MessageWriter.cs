@@ -8,14 +8,16 @@ namespace Vfio.User;
 /// <summary>Collects messages of one thread and sends them together; other threads may send whole messages in between.</summary>
 /// <remarks>
 /// <see cref="Begin"/>, <see cref="Commit"/> and <see cref="Flush"/> belong to the owning thread. The send lock, a leaf, keeps messages
-/// whole. The first failure sticks: after it everything is dropped.
+/// whole. The first failure sticks: after it everything is dropped. The buffer starts small and grows with what is collected, up to 64 KiB;
+/// <see cref="Release"/> gives it back.
 /// </remarks>
 internal sealed class MessageWriter
 {
+    private const int SmallSize = 4 * 1024;
     private const int BufferSize = 64 * 1024;
     private readonly UnixSocket _socket;
     private readonly Lock _sendLock = new();
-    private byte[] _buffer = GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true);
+    private byte[] _buffer = [];
     private int _length;
     private int _begun = -1;
     private volatile int _failure;
@@ -38,11 +40,7 @@ internal sealed class MessageWriter
         int size = VfioUserWire.HeaderSize + payloadSize;
         if (_buffer.Length - _length < size)
         {
-            Flush();
-            if (_buffer.Length < size)
-            {
-                _buffer = GC.AllocateUninitializedArray<byte>(size, pinned: true);
-            }
+            MakeRoom(size);
         }
 
         header.msg_size = (uint)size;
@@ -77,6 +75,9 @@ internal sealed class MessageWriter
             _buffer = GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true);
         }
     }
+
+    /// <summary>Gives the buffer back, for a connection that rests. Nothing may be collected.</summary>
+    public void Release() => _buffer = [];
 
     /// <summary>Sends the started message with descriptors, after everything collected before it.</summary>
     /// <param name="descriptors">They stay the caller's.</param>
@@ -116,6 +117,21 @@ internal sealed class MessageWriter
             }
 
             return Errno.None;
+        }
+    }
+
+    private void MakeRoom(int size)
+    {
+        if (_length + size > BufferSize)
+        {
+            Flush();
+        }
+
+        if (_buffer.Length - _length < size)
+        {
+            byte[] larger = GC.AllocateUninitializedArray<byte>(Math.Max(size, Math.Clamp((_length + size) * 2, SmallSize, BufferSize)), pinned: true);
+            _buffer.AsSpan(0, _length).CopyTo(larger);
+            _buffer = larger;
         }
     }
 }

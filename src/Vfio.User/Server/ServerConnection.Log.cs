@@ -35,6 +35,9 @@ internal sealed partial class ServerConnection
     [LoggerMessage(EventId = 3009, Level = LogLevel.Warning, Message = "{Device}: DMA by message inside a handler that must answer first was refused; do it after the handler, or have the client share its memory")]
     private partial void LogNestedDma(string device);
 
+    [LoggerMessage(EventId = 3010, Level = LogLevel.Warning, Message = "{Device}: something arrived, and the system gives no thread to handle it; trying again in a moment")]
+    private partial void LogNoThread(string device);
+
     private void LogRefused(Errno error)
     {
         const int MaximumLines = 20;

@@ -9,8 +9,9 @@ namespace Vfio.User;
 
 /// <summary>One client of a server: its socket, and the device file it acts on.</summary>
 /// <remarks>
-/// A thread of its own runs <see cref="Run"/> and blocks in the kernel; everything here belongs to that thread unless it says
-/// otherwise. Handlers report failures as values; the path of a region access allocates nothing.
+/// While its client is busy, it has a thread of the host's (<see cref="VfioHost.Workers"/>), which blocks in the kernel; everything here belongs to
+/// that thread unless it says otherwise. When nothing comes for a while, it rests: the host's event loop watches the socket, and neither a
+/// thread nor buffers are held (ServerConnection.Resting.cs). Handlers report failures as values; the path of a region access allocates nothing.
 /// </remarks>
 internal sealed partial class ServerConnection : IDisposable
 {
@@ -33,7 +34,7 @@ internal sealed partial class ServerConnection : IDisposable
     private Ioas? _ioas;
     private ReverseChannel? _reverse;
     private UnixSocket? _twin;
-    private Thread? _thread;
+    private volatile Thread? _thread;
     private VfioUserHeader _current;
     private DescriptorList _descriptors;
     private bool _replied;
@@ -42,20 +43,33 @@ internal sealed partial class ServerConnection : IDisposable
     private bool _bufferLeft;
     private bool _disposed;
     private int _queuedBytes;
+    private SpinBudget _spin;
     private volatile bool _closing;
     private volatile ConnectionEnd _end;
 
-    public ServerConnection(VfioHost host, string deviceName, UnixSocket socket, VfioUserServerOptions options, ILogger logger)
+    /// <summary>Makes a connection; <see cref="TryStart"/> starts it.</summary>
+    /// <param name="host">The host.</param>
+    /// <param name="deviceName">The device's name there.</param>
+    /// <param name="socket">The client's socket, owned by the connection.</param>
+    /// <param name="options">How the client is treated.</param>
+    /// <param name="logger">The log.</param>
+    /// <param name="ended">Called once, when the device is closed. The socket stays open until <see cref="Dispose"/>.</param>
+    public ServerConnection(VfioHost host, string deviceName, UnixSocket socket, VfioUserServerOptions options, ILogger logger, Action<ServerConnection> ended)
     {
+        _ended = ended;
+        _run = Run;
         _host = host;
         _deviceName = deviceName;
         _socket = socket;
         _options = options;
         _logger = logger;
+        _spin = new SpinBudget(options.BusyPoll);
         _reader = new MessageReader(socket, MaximumMessage);
         _writer = new MessageWriter(socket);
         _descriptors = _reader.Descriptors;
         socket.SetSendTimeout(options.MessageTimeout);
+        socket.SetReceiveTimeout(options.RestAfter);
+        _timer = host.TimeProvider.CreateTimer(static state => ((ServerConnection)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Why the connection ended.</summary>
@@ -65,13 +79,25 @@ internal sealed partial class ServerConnection : IDisposable
 
     private bool OnOwnThread => Thread.CurrentThread == _thread;
 
-    /// <summary>Serves the client until it goes or is sent away, and closes the device. Never throws. The socket stays open until <see cref="Dispose"/>.</summary>
-    public void Run()
+    /// <summary>Gives the connection a thread, which opens the device and serves the client.</summary>
+    /// <returns>EAGAIN when the system has no thread now.</returns>
+    public Errno TryStart()
+    {
+        _connected = _host.TimeProvider.GetTimestamp();
+        return _host.Workers.TryRun(_run);
+    }
+
+    /// <summary>On a thread of its own: serves the client until it goes, is sent away, or rests; in the first two cases closes the device. Never throws.</summary>
+    private void Run()
     {
         _thread = Thread.CurrentThread;
         try
         {
-            Serve();
+            if (Serve())
+            {
+                // From here on the connection is another thread's.
+                return;
+            }
         }
 #pragma warning disable CA1031 // The author's device code runs here: its failure ends this connection, not the process.
         catch (Exception exception)
@@ -80,19 +106,19 @@ internal sealed partial class ServerConnection : IDisposable
             Finish(ConnectionEnd.DeviceFailed);
             LogDeviceFailed(_deviceName, exception);
         }
-        finally
+
+        try
         {
-            try
-            {
-                Close();
-            }
-#pragma warning disable CA1031 // As above: an exception that leaves this thread would end the process.
-            catch (Exception exception)
-#pragma warning restore CA1031
-            {
-                LogDeviceFailed(_deviceName, exception);
-            }
+            Close();
         }
+#pragma warning disable CA1031 // As above: an exception that leaves this thread would end the process.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            LogDeviceFailed(_deviceName, exception);
+        }
+
+        _ended(this);
     }
 
     /// <summary>Ends the connection from any thread: the client sees the end of the stream.</summary>
@@ -134,6 +160,7 @@ internal sealed partial class ServerConnection : IDisposable
             _socket.Dispose();
         }
 
+        _timer.Dispose();
         _reader.Dispose();
         _reverse?.Dispose();
         _twin?.Dispose();
@@ -141,17 +168,20 @@ internal sealed partial class ServerConnection : IDisposable
         _intxUnmask?.Dispose();
     }
 
-    private void Serve()
+    /// <returns>True when it rests; false when it has ended.</returns>
+    private bool Serve()
     {
-        Errno error = OpenDevice();
-        if (error != Errno.None)
+        if (_file is null)
         {
-            LogDeviceNotOpened(_deviceName, error);
-            Finish(ConnectionEnd.DeviceUnavailable);
-            return;
+            Errno error = OpenDevice();
+            if (error != Errno.None)
+            {
+                LogDeviceNotOpened(_deviceName, error);
+                Finish(ConnectionEnd.DeviceUnavailable);
+                return false;
+            }
         }
 
-        long connected = _host.TimeProvider.GetTimestamp();
         long messageStarted = 0;
         while (!_closing)
         {
@@ -164,13 +194,13 @@ internal sealed partial class ServerConnection : IDisposable
             if (_closing || _writer.Failure != Errno.None)
             {
                 Finish(ConnectionEnd.SendFailed);
-                return;
+                break;
             }
 
             TimeSpan? limit = null;
             if (!_negotiated)
             {
-                limit = _options.NegotiationTimeout - _host.TimeProvider.GetElapsedTime(connected);
+                limit = NegotiationLeft;
             }
 
             if (_reader.HasPartialMessage)
@@ -180,42 +210,60 @@ internal sealed partial class ServerConnection : IDisposable
                 limit = limit < left ? limit : left;
             }
 
-            if (!Receive(limit))
+            switch (Receive(limit))
             {
-                return;
+                case Received.Nothing when TryRest():
+                    return true;
+                case Received.End:
+                    return false;
             }
         }
+
+        return false;
     }
 
     /// <summary>Waits for input within a limit and takes it in.</summary>
-    /// <returns>False when the connection has ended.</returns>
-    private bool Receive(TimeSpan? limit)
+    private Received Receive(TimeSpan? limit)
     {
-        if (_options.BusyPoll != TimeSpan.Zero && ReceiveBusily(limit) is { } alive)
+        if (_options.BusyPoll != TimeSpan.Zero && ReceiveBusily(limit) is { } received)
         {
-            return alive;
+            return received;
         }
 
-        if (limit is { } time)
+        if (limit is { } time && (!_negotiated || _reader.HasPartialMessage))
         {
             int milliseconds = (int)Math.Clamp(time.TotalMilliseconds, 0, int.MaxValue);
-            IoResult ready = Poll.Wait(_socket.Descriptor, EventLoopEvents.Read, milliseconds);
+            bool mayRest = !_reader.HasPartialMessage && milliseconds > 0;
+            IoResult ready = Poll.Wait(_socket.Descriptor, EventLoopEvents.Read, mayRest ? Math.Min(milliseconds, (int)_options.RestAfter.TotalMilliseconds) : milliseconds);
+            if (ready.Value == 0 && mayRest)
+            {
+                return Received.Nothing;
+            }
+
             if (ready.IsError || ready.Value == 0)
             {
                 LogTimeout(_deviceName);
                 Finish(ConnectionEnd.TimedOut);
-                return false;
+                return Received.End;
             }
         }
 
-        return TakeIn(_reader.Fill(ReceiveFlags.None));
+        // With many busy at once nobody keeps a thread that has nothing to do.
+        long asleep = _options.BusyPoll != TimeSpan.Zero ? Stopwatch.GetTimestamp() : 0;
+        IoResult result = _reader.Fill(!_cannotRest && _host.Workers.Busy > s_manyThreads ? ReceiveFlags.DontWait : ReceiveFlags.None);
+        if (asleep != 0)
+        {
+            _spin.Slept(Stopwatch.GetElapsedTime(asleep));
+        }
+
+        return TakeIn(result);
     }
 
     /// <summary>Looks for input without sleeping, for as long as the options say and the limit allows.</summary>
     /// <returns>As <see cref="Receive"/>; null when nothing came.</returns>
-    private bool? ReceiveBusily(TimeSpan? limit)
+    private Received? ReceiveBusily(TimeSpan? limit)
     {
-        TimeSpan longest = _options.BusyPoll == Timeout.InfiniteTimeSpan || limit < _options.BusyPoll ? limit ?? TimeSpan.MaxValue : _options.BusyPoll;
+        TimeSpan longest = limit < _spin.Budget ? limit.Value : _spin.Budget;
         long started = Stopwatch.GetTimestamp();
         do
         {
@@ -229,15 +277,20 @@ internal sealed partial class ServerConnection : IDisposable
         return null;
     }
 
-    private bool TakeIn(IoResult received)
+    private Received TakeIn(IoResult received)
     {
+        if (received.Error == Errno.EAGAIN)
+        {
+            return Received.Nothing;
+        }
+
         if (received.IsError || received.Value == 0)
         {
             Finish(received.IsError ? ConnectionEnd.ReceiveFailed : ConnectionEnd.ClientClosed);
-            return false;
+            return Received.End;
         }
 
-        return true;
+        return Received.Something;
     }
 
     /// <summary>Handles the commands that waited, then the messages that have arrived whole.</summary>
@@ -455,6 +508,18 @@ internal sealed partial class ServerConnection : IDisposable
         }
 
         _closing = true;
+    }
+
+    private enum Received
+    {
+        /// <summary>Nothing, for as long as a thread waits.</summary>
+        Nothing,
+
+        /// <summary>Bytes, which are in the reader.</summary>
+        Something,
+
+        /// <summary>The connection has ended.</summary>
+        End,
     }
 
     private sealed record QueuedCommand(VfioUserHeader Header, byte[] Payload, DescriptorList Descriptors, int Cost);

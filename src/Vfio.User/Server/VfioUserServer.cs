@@ -6,7 +6,7 @@ namespace Vfio.User;
 
 /// <summary>Serves one device of a host to vfio-user clients, one client at a time.</summary>
 /// <remarks>
-/// An idle server has no thread: the host's event loop accepts. A connected client has a thread of its own. Dispose disconnects the
+/// The host's event loop accepts and watches clients that do nothing; a busy client has a thread of its own. Dispose disconnects the
 /// client and removes the socket; the device stays registered.
 /// </remarks>
 public sealed partial class VfioUserServer : IAsyncDisposable
@@ -22,7 +22,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
     private (ulong Device, ulong Inode)? _socketFile;
     private IDisposable? _registration;
     private ServerConnection? _active;
-    private Thread? _thread;
+    private TaskCompletionSource? _ended;
     private bool _stopped;
 
     private VfioUserServer(VfioHost host, string deviceName, string? socketPath, UnixSocket? listener, VfioUserServerOptions options)
@@ -126,7 +126,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
     }
 
     /// <summary>Disconnects the client, stops listening and removes the socket.</summary>
-    /// <returns>A task that completes when the client's thread has ended and the device is closed.</returns>
+    /// <returns>A task that completes when the client's connection has ended and the device is closed.</returns>
     public async ValueTask DisposeAsync()
     {
         IDisposable? registration;
@@ -160,7 +160,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
         _completion.TrySetResult();
     }
 
-    private Task JoinAsync() => _thread is { } thread ? Task.Run(thread.Join) : Task.CompletedTask;
+    private Task JoinAsync() => _ended?.Task ?? Task.CompletedTask;
 
     private static void RequireDevice(VfioHost host, string deviceName)
     {
@@ -316,37 +316,27 @@ public sealed partial class VfioUserServer : IAsyncDisposable
 
     private void Start(UnixSocket socket)
     {
-        ServerConnection connection = new(_host, DeviceName, socket, _options, _logger);
-        Thread thread = new(() => RunConnection(connection)) { IsBackground = true, Name = $"vfio-user {DeviceName}" };
+        ServerConnection connection = new(_host, DeviceName, socket, _options, _logger, OnEnded);
         lock (_lock)
         {
-            if (_stopped)
+            // Under the lock, so that nobody waits for a connection that has not started.
+            Errno error = _stopped ? Errno.ENOTCONN : connection.TryStart();
+            if (error != Errno.None)
             {
                 connection.Dispose();
-                return;
-            }
-
-            try
-            {
-                // Under the lock, so that nobody waits for a thread that has not started.
-                thread.Start();
-            }
-            catch (OutOfMemoryException)
-            {
-                // What the runtime reports when the system gives no thread, which also takes descriptors.
-                connection.Dispose();
-                if (_listener is null)
+                if (_stopped)
                 {
-                    throw;
+                    return;
                 }
 
-                LogNotAccepted(DeviceName, Errno.EAGAIN);
+                VfioException.ThrowIfError(_listener is null ? error : Errno.None, $"serve {DeviceName}", "The system gives this process no further thread.");
+                LogNotAccepted(DeviceName, error);
                 PauseAccepting();
                 return;
             }
 
             _active = connection;
-            _thread = thread;
+            _ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             if (_options.SecondClient == SecondClientPolicy.Wait)
             {
                 // Whoever connects now stays in the backlog.
@@ -356,13 +346,14 @@ public sealed partial class VfioUserServer : IAsyncDisposable
         }
     }
 
-    private void RunConnection(ServerConnection connection)
+    private void OnEnded(ServerConnection connection)
     {
-        connection.Run();
+        TaskCompletionSource? ended;
         lock (_lock)
         {
             LastEnd = connection.End;
             _active = null;
+            ended = _ended;
 
             // Not before: the acceptor asks the active connection, under this lock, whether its client has gone.
             connection.Dispose();
@@ -376,6 +367,8 @@ public sealed partial class VfioUserServer : IAsyncDisposable
         {
             StartAccepting();
         }
+
+        ended?.TrySetResult();
     }
 
     [LoggerMessage(EventId = 3101, Level = LogLevel.Information, Message = "{Device}: a second client was refused")]

@@ -27,11 +27,17 @@ public sealed record VfioUserServerOptions
     public TimeSpan MessageTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// How long a connection's thread goes on looking for the next message before it sleeps in the kernel; zero, the default, to sleep at
+    /// How long a connection's thread goes on looking for the next message, at most, before it sleeps in the kernel; zero, the default, to sleep at
     /// once, <see cref="Timeout.InfiniteTimeSpan"/> never to. Waking up is most of the time of a round trip: looking halves it, for a
-    /// processor that does nothing else meanwhile.
+    /// processor that does nothing else meanwhile. The time adapts: a client whose messages are far apart is not looked for.
     /// </summary>
     public TimeSpan BusyPoll { get; init; }
+
+    /// <summary>
+    /// How long a connection without traffic keeps its thread and buffers. At rest it costs neither; the message that ends the rest takes some tens of
+    /// microseconds longer. At least a millisecond.
+    /// </summary>
+    public TimeSpan RestAfter { get; init; } = TimeSpan.FromMilliseconds(100);
 
     /// <summary>Largest count of a message that carries data, in bytes; at most 64 MiB, which is QEMU's bound.</summary>
     public uint MaximumDataTransferSize { get; init; } = 1 << 20;

@@ -51,6 +51,9 @@ public sealed partial class VfioHost : IAsyncDisposable
     /// <summary>The shared loop on which devices wait for descriptors: doorbells, unmask eventfds, serial lines. Its thread starts at first use.</summary>
     public EventLoop EventLoop => _eventLoop.Value;
 
+    /// <summary>Threads for what blocks in the kernel: connections whose clients are busy.</summary>
+    public WorkerThreads Workers { get; } = new();
+
     /// <summary>The devices that can be opened, in the order of registration.</summary>
     public IReadOnlyList<VfioDevice> Devices
     {
@@ -232,6 +235,8 @@ public sealed partial class VfioHost : IAsyncDisposable
         {
             _eventLoop.Value.Dispose();
         }
+
+        Workers.Dispose();
     }
 
     internal void LogRequest(VfioDevice device, uint count) => LogWaitingForUsers(device.Name, count);

@@ -61,6 +61,9 @@ public sealed class ConformanceDevice(Action<PciDeviceBuilder>? shape = null) : 
 
     protected override IVfioDirtyLog? DirtyLog => HasLog ? TestDirtyLog : null;
 
+    /// <summary>DMA from whatever thread a test is on.</summary>
+    public Errno ReadMemory(ulong address, Span<byte> destination) => Dma.Read(address, destination);
+
     public void StartDma(uint command)
     {
         _command = command;
