@@ -22,6 +22,7 @@ internal static class CommandLine
         DemoCommand.Create(),
         DevicesCommand.Create(),
         ServeCommand.Create(),
+        PsCommand.Create(),
         VmCommand.Create(),
         InfoCommand.Create(),
         LspciCommand.Create(),

@@ -1,8 +1,8 @@
 using System.CommandLine;
 using Microsoft.Extensions.Logging;
-using Vfio.Linux;
 using Vfio.Tool.Devices;
 using Vfio.Tool.Output;
+using Vfio.Tool.Serving;
 using Vfio.User;
 
 namespace Vfio.Tool.Commands;
@@ -17,7 +17,7 @@ internal static class ServeCommand
         Option<int> fd = CommonOptions.Number(
             "--fd", "Serve on an inherited socket, listening or connected, instead", null, "the number of an open descriptor", static value => value >= 0);
         Option<string[]> set = new("--set") { Description = "A setting of the model, KEY=VALUE", HelpName = "KEY=VALUE", AllowMultipleArgumentsPerToken = false };
-        Option<FileInfo?> config = new("--config") { Description = "Serve the devices that this file describes", HelpName = "FILE" };
+        Option<FileInfo?> config = new("--config") { Description = "Serve the devices that this file describes; SIGHUP reads it again", HelpName = "FILE" };
         Option<SecondClientPolicy> second = CommonOptions.Choice(
             "--second-client", "What a client gets that connects while another is attached", SecondClientPolicy.Refuse);
         Option<int> busyPoll = CommonOptions.Number(
@@ -33,55 +33,69 @@ internal static class ServeCommand
         };
         command.SetAction(async result =>
         {
-            List<ServedDevice> devices = ServedDevice.FromCommandLine(
-                result.GetValue(device),
-                result.GetValue(path),
-                result.GetResult(fd) is { Implicit: false } ? result.GetValue(fd) : null,
-                result.GetValue(set) ?? [],
-                result.GetValue(config));
             VfioUserServerOptions options = new()
             {
                 SecondClient = result.GetValue(second),
                 BusyPoll = TimeSpan.FromMicroseconds(result.GetValue(busyPoll)),
             };
-            return await RunAsync(devices, options, result.GetValue(level));
+            int? descriptor = result.GetResult(fd) is { Implicit: false } ? result.GetValue(fd) : null;
+            string[] settings = result.GetValue(set) ?? [];
+            if (result.GetValue(config) is not { } file)
+            {
+                ServedDevice only = ServedDevice.FromCommandLine(result.GetValue(device), result.GetValue(path), descriptor, settings);
+                return await RunAsync(() => [only], reloads: false, options, result.GetValue(level));
+            }
+
+            return result.GetValue(device) is null && result.GetValue(path) is null && descriptor is null && settings.Length == 0
+                ? await RunAsync(new HostConfiguration(file).Read, reloads: true, options, result.GetValue(level))
+                : throw new UsageException("--config describes all devices; it goes with no model, --socket-path, --fd or --set.");
         });
         return command;
     }
 
-    private static async Task<int> RunAsync(List<ServedDevice> devices, VfioUserServerOptions options, LogLevel level)
+    /// <param name="describe">Tells what is to be served; asked again at each SIGHUP.</param>
+    /// <param name="reloads">Whether SIGHUP means that.</param>
+    private static async Task<int> RunAsync(Func<IReadOnlyList<ServedDevice>> describe, bool reloads, VfioUserServerOptions options, LogLevel level)
     {
-        using Termination termination = new();
+        IReadOnlyList<ServedDevice> wanted = describe();
+        ServiceNotifier manager = new();
         using ILoggerFactory logger = ErrorLog.Create(level);
         await using ToolHost host = new(logger);
-        List<VfioUserServer> servers = [];
+        await using DeviceHost devices = new(host, options);
+        using Termination termination = new(reloads ? () => _ = ReloadAsync(describe, devices, manager) : null);
+        foreach (ServedDevice device in wanted)
+        {
+            await devices.AddAsync(device);
+        }
+
+        await Console.Out.FlushAsync();
+        using ControlSocket? control = ControlSocket.TryOpen(host.Host.EventLoop, devices);
+        manager.Ready();
         try
         {
-            foreach (ServedDevice device in devices)
-            {
-                string name = devices.Count == 1 ? device.Model : $"{device.Model}{servers.Count}";
-                VfioRegistration registration = host.Add(name, device.Create);
-                await DeviceCatalog.AnnounceAsync(device.Model, registration.Device);
-                servers.Add(device.SocketPath is { } path
-                    ? VfioUserServer.Listen(host.Host, name, path, options)
-                    : VfioUserServer.Serve(host.Host, name, new FileDescriptor(device.Descriptor, ownsHandle: true), options));
-                await Console.Out.WriteLineAsync($"listening {device.SocketPath ?? $"fd {device.Descriptor}"}");
-            }
-
-            await Console.Out.FlushAsync();
-            await Task.WhenAll(servers.Select(static server => server.Completion)).WaitAsync(termination.Token);
-            return CommandLine.Success;
+            // Devices that come and go have no common end but the signal.
+            await (reloads ? Task.Delay(Timeout.Infinite, termination.Token) : devices.Completion.WaitAsync(termination.Token));
         }
         catch (OperationCanceledException)
         {
-            return CommandLine.Success;
+            manager.Stopping();
         }
-        finally
+
+        return CommandLine.Success;
+    }
+
+    private static async Task ReloadAsync(Func<IReadOnlyList<ServedDevice>> describe, DeviceHost devices, ServiceNotifier manager)
+    {
+        manager.Reloading();
+        try
         {
-            foreach (VfioUserServer server in servers)
-            {
-                await server.DisposeAsync();
-            }
+            await devices.ApplyAsync(describe());
         }
+        catch (UsageException exception)
+        {
+            await Console.Error.WriteLineAsync($"vfio: nothing was changed: {exception.Message.ReplaceLineEndings(" ")}");
+        }
+
+        manager.Ready();
     }
 }

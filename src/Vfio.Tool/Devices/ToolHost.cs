@@ -19,8 +19,25 @@ internal sealed class ToolHost : IAsyncDisposable
     public VfioRegistration Add(string name, Func<VfioDevice> create)
     {
         VfioDevice device = Host.Allocate(create);
-        _devices.Add(device);
+        lock (_devices)
+        {
+            _devices.Add(device);
+        }
+
         return Host.RegisterEmulatedIommuDevice(device, name);
+    }
+
+    /// <summary>Takes a device away: waits for its users, whom it asks to let go, and gives it back.</summary>
+    public async Task RemoveAsync(VfioRegistration registration)
+    {
+        VfioDevice device = registration.Device;
+        await registration.DisposeAsync();
+        lock (_devices)
+        {
+            _devices.Remove(device);
+        }
+
+        device.Put();
     }
 
     public async ValueTask DisposeAsync()

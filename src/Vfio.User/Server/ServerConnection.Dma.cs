@@ -66,6 +66,7 @@ internal sealed partial class ServerConnection
 
         Errno error = _ioas.MapFixed(map.address, map.size, source!, 0, access);
         source!.RemoveReference();
+        _dmaBytes += error == Errno.None ? map.size : 0;
         return error;
     }
 
@@ -87,7 +88,8 @@ internal sealed partial class ServerConnection
                 DmaUnmapRange(payload, unmap, dirty: true);
                 break;
             case VfioUserDmaUnmapFlags.UnmapAll when unmap.address == 0 && unmap.size == 0:
-                Errno error = _ioas!.Unmap(IovaRange.All, out _);
+                Errno error = _ioas!.Unmap(IovaRange.All, out ulong all);
+                _dmaBytes -= error == Errno.None ? all : 0;
                 if (error != Errno.None)
                 {
                     ReplyError(error);
@@ -130,6 +132,7 @@ internal sealed partial class ServerConnection
         if (error == Errno.None)
         {
             error = _ioas!.Unmap(range, out removed);
+            _dmaBytes -= removed;
         }
 
         // QEMU unmaps whole windows of a virtual IOMMU whether or not anything is mapped there, as the kernel lets it.

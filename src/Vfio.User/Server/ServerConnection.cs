@@ -44,6 +44,8 @@ internal sealed partial class ServerConnection : IDisposable
     private bool _disposed;
     private int _queuedBytes;
     private SpinBudget _spin;
+    private long _messageCount;
+    private ulong _dmaBytes;
     private volatile bool _closing;
     private volatile ConnectionEnd _end;
 
@@ -120,6 +122,16 @@ internal sealed partial class ServerConnection : IDisposable
 
         _ended(this);
     }
+
+    /// <summary>Tells what the client does. From any thread: the figures are read one by one while it goes on.</summary>
+    /// <param name="connections">Clients of the server so far.</param>
+    public ServerStatistics GetStatistics(long connections) => new(
+        _socket.TryGetPeerCredentials(out PeerCredentials peer) == Errno.None ? peer : null,
+        _host.TimeProvider.GetElapsedTime(_connected),
+        connections,
+        Volatile.Read(ref _messageCount),
+        _ioas?.AreaCount ?? 0,
+        Volatile.Read(ref _dmaBytes));
 
     /// <summary>Ends the connection from any thread: the client sees the end of the stream.</summary>
     public void Shutdown(ConnectionEnd why)
@@ -337,6 +349,7 @@ internal sealed partial class ServerConnection : IDisposable
     {
         _current = header;
         _replied = false;
+        _messageCount++;
         switch ((VfioUserFlags)header.flags & VfioUserFlags.TypeMask)
         {
             case VfioUserFlags.Command:

@@ -23,6 +23,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
     private IDisposable? _registration;
     private ServerConnection? _active;
     private TaskCompletionSource? _ended;
+    private long _connections;
     private bool _stopped;
 
     private VfioUserServer(VfioHost host, string deviceName, string? socketPath, UnixSocket? listener, VfioUserServerOptions options)
@@ -61,6 +62,16 @@ public sealed partial class VfioUserServer : IAsyncDisposable
 
     /// <summary>Why the last client's connection ended.</summary>
     public ConnectionEnd LastEnd { get; private set; }
+
+    /// <summary>Tells what the server and its client do. From any thread, without disturbing them.</summary>
+    /// <returns>The figures.</returns>
+    public ServerStatistics GetStatistics()
+    {
+        lock (_lock)
+        {
+            return _active?.GetStatistics(_connections) ?? new ServerStatistics(null, TimeSpan.Zero, _connections, 0, 0, 0);
+        }
+    }
 
     /// <summary>Completes when the server has stopped; one that was given a connected descriptor stops with its client.</summary>
     public Task Completion => _completion.Task;
@@ -336,6 +347,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
             }
 
             _active = connection;
+            _connections++;
             _ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             if (_options.SecondClient == SecondClientPolicy.Wait)
             {

@@ -1,0 +1,91 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Vfio.Tool.Output;
+using Vfio.Tool.Serving;
+
+namespace Vfio.Tool.Commands;
+
+/// <summary><c>vfio ps</c>: the processes of this user that serve devices, with their clients and what they do.</summary>
+internal static class PsCommand
+{
+    public static Command Create()
+    {
+        Option<bool> json = CommonOptions.Json();
+        Option<int> interval = CommonOptions.Number(
+            "--interval", "Milliseconds over which rates are measured; 0 for no rates", 500, "a number of milliseconds from 0", static value => value >= 0);
+        Command command = new("ps", "List the devices that processes of yours serve, their clients, and their rates.") { interval, json };
+        command.SetAction(async (result, stop) =>
+        {
+            List<JsonObject> hosts = await AskAsync(result.GetValue(interval), stop);
+            if (result.GetValue(json))
+            {
+                Json.Print(new JsonArray([.. hosts]));
+            }
+            else
+            {
+                Print(hosts);
+            }
+
+            return CommandLine.Success;
+        });
+        return command;
+    }
+
+    private static async Task<List<JsonObject>> AskAsync(int interval, CancellationToken stop)
+    {
+        string[] sockets = Directory.Exists(ControlSocket.Folder) ? Directory.GetFiles(ControlSocket.Folder, "*.sock") : [];
+        Dictionary<string, JsonObject> before = Answers(sockets);
+        if (interval == 0 || before.Count == 0)
+        {
+            return [.. before.Values];
+        }
+
+        await Task.Delay(interval, stop);
+        Dictionary<string, JsonObject> after = Answers(sockets);
+        foreach ((string socket, JsonObject host) in after)
+        {
+            foreach (JsonObject device in host["devices"]!.AsArray().OfType<JsonObject>())
+            {
+                JsonObject? earlier = before.GetValueOrDefault(socket)?["devices"]!.AsArray().OfType<JsonObject>()
+                    .FirstOrDefault(other => (string?)other["name"] == (string?)device["name"] && (long)other["connections"]! == (long)device["connections"]!);
+                long since = (long)device["messages"]! - (earlier is null ? 0 : (long)earlier["messages"]!);
+                device["messagesPerSecond"] = Math.Round(since * 1000.0 / interval, 1);
+            }
+        }
+
+        return [.. after.Values];
+    }
+
+    private static Dictionary<string, JsonObject> Answers(string[] sockets)
+        => sockets.Order(StringComparer.Ordinal)
+            .Select(static socket => (Socket: socket, Answer: ControlSocket.Ask(socket)))
+            .Where(static answer => answer.Answer is not null)
+            .ToDictionary(static answer => answer.Socket, static answer => answer.Answer!, StringComparer.Ordinal);
+
+    private static void Print(List<JsonObject> hosts)
+    {
+        Table table = new("process", "device", "model", "client", "connected", "messages/s", "DMA areas", "DMA bytes", "place");
+        foreach (JsonObject host in hosts)
+        {
+            foreach (JsonObject device in host["devices"]!.AsArray().OfType<JsonObject>())
+            {
+                JsonNode? client = device["client"];
+                table.Add(
+                    Text(host["process"]),
+                    Text(device["name"]),
+                    Text(device["model"]),
+                    client is null ? "-" : string.Create(CultureInfo.InvariantCulture, $"{client["process"]} (user {client["user"]})"),
+                    client is null ? "-" : string.Create(CultureInfo.InvariantCulture, $"{(double)client["seconds"]!:0} s"),
+                    Text(device["messagesPerSecond"]),
+                    Text(device["dmaAreas"]),
+                    Text(device["dmaBytes"]),
+                    Text(device["place"]));
+            }
+        }
+
+        table.Print();
+    }
+
+    private static string Text(JsonNode? node) => node is null ? "-" : node.ToString();
+}
