@@ -127,6 +127,17 @@ public class FileDescriptor : SafeHandle
     /// </summary>
     public bool IsEventFd() => LinkEquals("anon_inode:[eventfd]"u8);
 
+    /// <summary>Tells how the file was opened.</summary>
+    /// <param name="mode">The flags that <see cref="OpenMode"/> knows.</param>
+    /// <returns>EBADF when the descriptor is not open.</returns>
+    public Errno TryGetMode(out OpenMode mode)
+    {
+        const OpenMode Known = OpenMode.WriteOnly | OpenMode.ReadWrite | OpenMode.NonBlocking | OpenMode.NoFollow | OpenMode.PathOnly;
+        int flags = Interop.Fcntl(this, Interop.FcntlGetFlags, 0);
+        mode = flags < 0 ? OpenMode.ReadOnly : (OpenMode)flags & Known;
+        return flags < 0 ? Interop.LastError : Errno.None;
+    }
+
     /// <summary>Asks whether reads and writes of this open file answer <see cref="Errno.EAGAIN"/> instead of waiting.</summary>
     /// <param name="isNonBlocking">The answer after success; every holder of the open file may change it.</param>
     public Errno TryGetNonBlocking(out bool isNonBlocking)

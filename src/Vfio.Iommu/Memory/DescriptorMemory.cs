@@ -8,8 +8,8 @@ public static class DescriptorMemory
 {
     private const ulong PageSize = 4096;
 
-    /// <summary>Major number of /dev/mem and /dev/zero. A read of other character devices, of /dev/fuse for one, may wait for ever.</summary>
-    private const ulong MemoryDevices = 1;
+    /// <summary>/dev/mem, /dev/null, /dev/zero and /dev/full. A read of other character devices, of /dev/fuse or /dev/kmsg for two, may wait for ever.</summary>
+    private static readonly ulong[] s_memoryDevices = [(1UL << 32) | 1, (1UL << 32) | 3, (1UL << 32) | 5, (1UL << 32) | 7];
 
     // Address space and mappings belong to the whole process, its runtime included: 128 TiB, and 65530 (vm.max_map_count). Users who are
     // not trusted share a part of them; what goes beyond is reached by positioned reads and writes.
@@ -55,10 +55,16 @@ public static class DescriptorMemory
 
                 break;
             case FileKind.BlockDevice:
-            case FileKind.CharacterDevice when policy == DescriptorMemoryPolicy.Trusted || status.RepresentedDevice >> 32 == MemoryDevices:
+            case FileKind.CharacterDevice when policy == DescriptorMemoryPolicy.Trusted || s_memoryDevices.Contains(status.RepresentedDevice):
                 break;
             default:
                 return Errno.EINVAL;
+        }
+
+        error = CheckMode(descriptor, access);
+        if (error != Errno.None)
+        {
+            return error;
         }
 
         bool writable = (access & DmaAccess.Write) != 0;
@@ -128,6 +134,16 @@ public static class DescriptorMemory
 
         ReturnBudget(budgeted: true, length);
         return false;
+    }
+
+    private static Errno CheckMode(FileDescriptor descriptor, DmaAccess access)
+    {
+        Errno error = descriptor.TryGetMode(out OpenMode mode);
+        bool reads = (access & DmaAccess.Read) == 0 || (mode & OpenMode.WriteOnly) == 0;
+        bool writes = (access & DmaAccess.Write) == 0 || (mode & (OpenMode.WriteOnly | OpenMode.ReadWrite)) != 0;
+        return error != Errno.None ? error
+            : (mode & OpenMode.PathOnly) != 0 ? Errno.EINVAL
+            : reads && writes ? Errno.None : Errno.EACCES;
     }
 
     private static bool CannotShrink(FileDescriptor descriptor)
