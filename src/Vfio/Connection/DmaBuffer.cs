@@ -30,7 +30,7 @@ public sealed class DmaBuffer : IDisposable
     /// <returns>The part.</returns>
     public Span<byte> Slice(nuint offset, int length) => Memory.Slice(offset, length);
 
-    /// <summary>Unmaps and frees the memory. When the unmap fails, the memory is kept: the device may still use it.</summary>
+    /// <summary>Unmaps and frees the memory. When the unmap fails, the memory is kept until the connection ends: the device may still use it.</summary>
     public void Dispose()
     {
         _mapping.Dispose();

@@ -29,7 +29,7 @@ public sealed class DmaMapping : IDisposable
     /// <summary>What the device may do.</summary>
     public DmaAccess Access { get; }
 
-    /// <summary>Unmaps it; on return the device does not touch it any more. When the unmap fails, the memory is kept for good: the device may still use it.</summary>
+    /// <summary>Unmaps it; on return the device does not touch it any more. When the unmap fails, the memory is kept until the connection ends: the device may still use it.</summary>
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
@@ -42,6 +42,10 @@ public sealed class DmaMapping : IDisposable
         if (error is Errno.None or Errno.ENOENT or Errno.ENOTCONN or Errno.ECONNRESET or Errno.EPIPE)
         {
             _memory.DangerousRelease();
+        }
+        else
+        {
+            _connection.KeepUntilEnd(_memory);
         }
     }
 }

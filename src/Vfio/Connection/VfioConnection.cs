@@ -20,8 +20,10 @@ namespace Vfio;
 public abstract partial class VfioConnection : IAsyncDisposable, IDisposable
 {
     private readonly Lazy<EventLoop> _eventLoop = new(static () => new EventLoop());
+    private readonly Lock _keptLock = new();
     private RegionDescription[] _regions = [];
     private IrqInfo[] _irqs = [];
+    private List<MemoryMapping>? _kept = [];
 
     /// <summary>Starts a connection; the derived class calls <see cref="Describe"/> once it can answer.</summary>
     /// <param name="address">The address that was opened.</param>
@@ -248,6 +250,7 @@ public abstract partial class VfioConnection : IAsyncDisposable, IDisposable
     {
         EndNotices();
         Dispose(true);
+        ReleaseKept();
         GC.SuppressFinalize(this);
     }
 
@@ -257,6 +260,21 @@ public abstract partial class VfioConnection : IAsyncDisposable, IDisposable
     {
         Dispose();
         return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Takes over the hold on memory that could not be unmapped: nothing reaches it any more when the connection has ended.</summary>
+    internal void KeepUntilEnd(MemoryMapping memory)
+    {
+        lock (_keptLock)
+        {
+            if (_kept is not null)
+            {
+                _kept.Add(memory);
+                return;
+            }
+        }
+
+        memory.DangerousRelease();
     }
 
     /// <summary>Asks the device what it is, once, when the connection can answer.</summary>
@@ -348,5 +366,16 @@ public abstract partial class VfioConnection : IAsyncDisposable, IDisposable
         {
             _eventLoop.Value.Dispose();
         }
+    }
+
+    private void ReleaseKept()
+    {
+        List<MemoryMapping>? kept;
+        lock (_keptLock)
+        {
+            (kept, _kept) = (_kept, null);
+        }
+
+        kept?.ForEach(static memory => memory.DangerousRelease());
     }
 }

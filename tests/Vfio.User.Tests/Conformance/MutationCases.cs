@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Vfio.Abi;
 using Vfio.Linux;
 using Vfio.Pci;
@@ -10,11 +9,7 @@ namespace Vfio.User.Tests.Conformance;
 /// <summary>Messages that are nearly right, in great number: every one is answered or ends the connection, and nothing is left behind (spec vfio-user §6).</summary>
 public sealed class MutationCases : ConformanceTest
 {
-    private static readonly uint[] s_edges = [0, 1, 7, 8, 15, 16, 17, 31, 32, 4095, 4096, (1 << 20) - 1, 1 << 20, (1 << 20) + 32, int.MaxValue, 0x80000000, uint.MaxValue - 1, uint.MaxValue];
-
-    /// <summary>Four runs; VFIO_MUTATION_RUNS asks for more.</summary>
-    public static TheoryData<int> Seeds
-        => [.. Enumerable.Range(1, int.TryParse(Environment.GetEnvironmentVariable("VFIO_MUTATION_RUNS"), out int runs) ? runs : 4)];
+    public static TheoryData<int> Seeds => Mutation.Seeds(4);
 
     [Theory]
     [MemberData(nameof(Seeds))]
@@ -46,7 +41,7 @@ public sealed class MutationCases : ConformanceTest
             {
                 for (int k = 0; k < Batch && alive; k++)
                 {
-                    byte[] message = Mutate(random, Sound(random));
+                    byte[] message = Mutation.Apply(random, Sound(random));
                     FileDescriptor[] sent = [.. Enumerable.Range(0, random.Next(3) == 0 ? random.Next(1, 5) : 0).Select(_ => descriptors[random.Next(descriptors.Length)])];
                     alive = client.SendBytes(message, sent) == Errno.None;
                 }
@@ -121,41 +116,5 @@ public sealed class MutationCases : ConformanceTest
             _ => (VfioUserCommand.MigrationDataWrite, Join(Bytes(new vfio_user_mig_data { argsz = 8 + count, size = count }), new byte[count])),
         };
         return VfioUserPeer.Compose((ushort)random.Next(0xA000), command, random.Next(8) == 0 ? VfioUserFlags.NoReply : 0, payload);
-    }
-
-    private static byte[] Mutate(Random random, byte[] message)
-    {
-        switch (random.Next(40))
-        {
-            case < 10:
-                return message;
-            case < 20:
-                message[random.Next(VfioUserWire.HeaderSize, Math.Max(VfioUserWire.HeaderSize + 1, message.Length)) % message.Length] ^= (byte)(1 << random.Next(8));
-                return message;
-            case < 32 when message.Length >= VfioUserWire.HeaderSize + 4:
-                int words = (message.Length - VfioUserWire.HeaderSize) / 4;
-                BinaryPrimitives.WriteUInt32LittleEndian(message.AsSpan(VfioUserWire.HeaderSize + (4 * random.Next(words))), s_edges[random.Next(s_edges.Length)]);
-                return message;
-            case < 35:
-                // Shorter or longer, and saying so.
-                byte[] resized = new byte[VfioUserWire.HeaderSize + random.Next(200)];
-                message.AsSpan(0, Math.Min(message.Length, resized.Length)).CopyTo(resized);
-                BinaryPrimitives.WriteUInt32LittleEndian(resized.AsSpan(4), (uint)resized.Length);
-                return resized;
-            case < 38:
-                BinaryPrimitives.WriteUInt16LittleEndian(message.AsSpan(2), (ushort)random.Next(25));
-                return message;
-            case 38:
-                message[8 + random.Next(8)] ^= (byte)(1 << random.Next(8));
-                return message;
-            default:
-                // A size that is not the message's: what follows is taken for its rest, or it is refused.
-                if (random.Next(8) == 0)
-                {
-                    BinaryPrimitives.WriteUInt32LittleEndian(message.AsSpan(4), s_edges[random.Next(s_edges.Length)]);
-                }
-
-                return message;
-        }
     }
 }
