@@ -103,6 +103,17 @@ public sealed class MemoryMapping : SafeHandle
         return new Span<byte>((byte*)handle + offset, length);
     }
 
+    /// <summary>Gives pages back to the system (<c>madvise(2)</c>, MADV_DONTNEED): those of anonymous memory read as zeros afterwards, those of a file as the file.</summary>
+    /// <param name="offset">Offset in bytes, a multiple of the page size.</param>
+    /// <param name="length">Length in bytes; the pages that it touches go.</param>
+    /// <returns>EINVAL for a range that is not inside the mapping or not aligned, otherwise what the kernel answers.</returns>
+    /// <exception cref="ObjectDisposedException">The memory is unmapped.</exception>
+    public Errno TryDiscard(nuint offset, nuint length)
+    {
+        ObjectDisposedException.ThrowIf(IsClosed, this);
+        return offset > Length || length > Length - offset ? Errno.EINVAL : Interop.ToErrno(Interop.Advise(handle + (nint)offset, length, Interop.AdviceDontNeed));
+    }
+
     /// <inheritdoc/>
     protected override bool ReleaseHandle() => Interop.Unmap(handle, Length) == 0;
 

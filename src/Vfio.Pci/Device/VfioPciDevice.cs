@@ -293,6 +293,15 @@ public abstract partial class VfioPciDevice : VfioDevice
         }
     }
 
+    /// <summary>Whether a line that a peer can cause may be written to <see cref="Logger"/> now: a few at once, then one a second.</summary>
+    /// <param name="swallowed">How many lines were refused since the last one; the line should tell.</param>
+    /// <returns>False when the line is to be left out.</returns>
+    protected internal bool TryLog(out long swallowed)
+    {
+        swallowed = 0;
+        return _limiter?.TryTake(out swallowed) ?? false;
+    }
+
     private void ResetState(ResetKind kind)
     {
         PciConfiguration configuration = Configuration;
@@ -348,12 +357,6 @@ public abstract partial class VfioPciDevice : VfioDevice
         {
             configuration.Config.Update(configuration.ExpressOffset + 0x0A, 0x000F, 0);
         }
-    }
-
-    private bool TryLog(out long swallowed)
-    {
-        swallowed = 0;
-        return _limiter?.TryTake(out swallowed) ?? false;
     }
 
     [LoggerMessage(EventId = 3001, Level = LogLevel.Warning, Message = "{Device}: {Access} of {Width} bytes at 0x{Offset:X} of BAR {Bar} ({Block}): {Result} ({Swallowed} such lines were left out)")]

@@ -1,0 +1,110 @@
+namespace Vfio.Devices.Nvme;
+
+/// <summary>Get Features (NVMe Base 2.0 §5.15).</summary>
+internal static class GetFeaturesCommand
+{
+    private const uint Current = 0;
+    private const uint Capabilities = 3;
+    private const uint IsPerNamespace = 2;
+    private const uint IsChangeable = 4;
+
+    public static NvmeStatus Execute(NvmeRequest request)
+    {
+        ref readonly NvmeCommand command = ref request.Command;
+        var feature = (FeatureId)(byte)command.Dword10;
+        uint select = (command.Dword10 >> 8) & 7;
+        if (!IsSupported(request, feature))
+        {
+            return request.Refuse(NvmeStatus.InvalidField, location: 40);
+        }
+
+        if (select > Capabilities)
+        {
+            return request.Refuse(NvmeStatus.InvalidField, location: 41);
+        }
+
+        if (feature == FeatureId.ErrorRecovery && request.Controller.FindNamespace(command.NamespaceId) is null)
+        {
+            return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
+        }
+
+        if (select == Capabilities)
+        {
+            request.Result = IsChangeable | (feature == FeatureId.ErrorRecovery ? IsPerNamespace : 0);
+            return NvmeStatus.Success;
+        }
+
+        // No feature is saved, so that the saved value is the default one.
+        FeatureSet features = select == Current ? request.Controller.Features : request.Controller.DefaultFeatures;
+        uint detail = command.Dword11;
+        switch (feature)
+        {
+            case FeatureId.Arbitration:
+                request.Result = features.Arbitration;
+                break;
+            case FeatureId.PowerManagement:
+                request.Result = features.Power;
+                break;
+            case FeatureId.TemperatureThreshold:
+                return GetTemperature(request, features, detail);
+            case FeatureId.ErrorRecovery:
+                request.Result = features.RecoveryTime(command.NamespaceId);
+                break;
+            case FeatureId.VolatileWriteCache:
+                request.Result = features.WriteCacheEnabled ? 1U : 0;
+                break;
+            case FeatureId.NumberOfQueues:
+                request.Result = NumberOfQueues(features);
+                break;
+            case FeatureId.InterruptCoalescing:
+                request.Result = features.Coalescing;
+                break;
+            case FeatureId.InterruptVector:
+                if (!features.IsVector(detail & 0xFFFF))
+                {
+                    return request.Refuse(NvmeStatus.InvalidField, location: 44);
+                }
+
+                request.Result = (detail & 0xFFFF) | (features.IsCoalescingDisabled(detail & 0xFFFF) ? 0x1_0000U : 0);
+                break;
+            case FeatureId.WriteAtomicity:
+                request.Result = features.WriteAtomicity;
+                break;
+            default:
+                request.Result = features.AsyncEvents;
+                break;
+        }
+
+        return NvmeStatus.Success;
+    }
+
+    /// <summary>Whether there is such a feature.</summary>
+    public static bool IsSupported(NvmeRequest request, FeatureId feature) => feature switch
+    {
+        FeatureId.VolatileWriteCache => request.Controller.HasCache,
+        _ => Enum.IsDefined(feature),
+    };
+
+    /// <summary>NSQA and NCQA: the numbers that were granted, less one.</summary>
+    public static uint NumberOfQueues(FeatureSet features) => (uint)(features.SubmissionQueues - 1) | ((uint)(features.CompletionQueues - 1) << 16);
+
+    private static NvmeStatus GetTemperature(NvmeRequest request, FeatureSet features, uint detail)
+    {
+        if (((detail >> 16) & 15) != 0)
+        {
+            return request.Refuse(NvmeStatus.InvalidField, location: 46);
+        }
+
+        switch ((detail >> 20) & 3)
+        {
+            case 0:
+                request.Result = features.OverTemperature;
+                return NvmeStatus.Success;
+            case 1:
+                request.Result = features.UnderTemperature;
+                return NvmeStatus.Success;
+            default:
+                return request.Refuse(NvmeStatus.InvalidField, location: 46, bit: 4);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+using System.Numerics;
+using Vfio.Pci;
+
+namespace Vfio.Devices.Nvme;
+
+/// <content>Interrupts by pin, MSI and MSI-X (NVMe over PCIe 1.0 §3.5). INTMS and INTMC mask the first two.</content>
+internal sealed partial class NvmeController
+{
+    /// <summary>Vectors whose message waits for INTMC. Guarded by the state lock.</summary>
+    private uint _messagesPending;
+
+    /// <summary>What INTMS and INTMC read.</summary>
+    public uint InterruptMask { get; private set; }
+
+    /// <summary>A write of INTMS. State lock held.</summary>
+    public void SetInterruptMask(uint vectors)
+    {
+        InterruptMask |= vectors;
+        UpdatePin();
+    }
+
+    /// <summary>A write of INTMC. State lock held.</summary>
+    public void ClearInterruptMask(uint vectors)
+    {
+        InterruptMask &= ~vectors;
+        uint messages = _messagesPending & ~InterruptMask;
+        _messagesPending &= InterruptMask;
+        for (; messages != 0; messages &= messages - 1)
+        {
+            if (_device.Interrupts.UsesMessages)
+            {
+                _ = _device.Interrupts.Signal(BitOperations.TrailingZeroCount(messages));
+            }
+        }
+
+        UpdatePin();
+    }
+
+    /// <summary>Completions were posted: interrupts once for all of them.</summary>
+    public void Notify(CompletionQueue completions)
+    {
+        if (!completions.Interrupts || !completions.HasEntries)
+        {
+            return;
+        }
+
+        if (_device.Interrupts.Mode == InterruptMode.Msix)
+        {
+            _ = _device.Interrupts.Signal(completions.Vector);
+            return;
+        }
+
+        lock (StateLock)
+        {
+            if (!_device.Interrupts.UsesMessages)
+            {
+                UpdatePin();
+            }
+            else if (IsMasked(completions.Vector))
+            {
+                _messagesPending |= 1U << completions.Vector;
+            }
+            else
+            {
+                _ = _device.Interrupts.Signal(completions.Vector);
+            }
+        }
+    }
+
+    private bool IsMasked(int vector) => vector < 32 && (InterruptMask & (1U << vector)) != 0;
+
+    /// <summary>The pin follows the queues: asserted while one that is not masked has entries. State lock held.</summary>
+    private void UpdatePin()
+    {
+        bool level = false;
+        foreach (CompletionQueue? queue in _completions)
+        {
+            level |= queue is { Interrupts: true, HasEntries: true } && !IsMasked(queue.Vector);
+        }
+
+        _device.Interrupts.SetIntx(level && !_device.Interrupts.UsesMessages);
+    }
+}

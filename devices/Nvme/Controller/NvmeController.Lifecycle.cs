@@ -1,0 +1,134 @@
+using Vfio.Abi;
+using Vfio.Pci;
+
+namespace Vfio.Devices.Nvme;
+
+/// <content>Enable, disable, shutdown (NVMe Base 2.0 §3.5, §3.6) and fatal errors (§9.5).</content>
+internal sealed partial class NvmeController
+{
+    private DeviceWork? _life;
+
+    /// <summary>Whether queues exist: from the enable to the end of the disable. Guarded by the state lock.</summary>
+    private bool _isRunning;
+
+    /// <summary>
+    /// The controller cannot go on: CSTS.CFS tells the host, which resets it. Nothing more is executed.
+    /// </summary>
+    public void Fail(string reason)
+    {
+        lock (StateLock)
+        {
+            if ((Status & StatusFatal) != 0 || !_isRunning)
+            {
+                return;
+            }
+
+            Status |= StatusFatal;
+            CloseQueues();
+        }
+
+        _device.LogFatal(reason);
+    }
+
+    /// <summary>Makes durable what any namespace holds in a volatile cache. No lock held.</summary>
+    public bool TryFlushAll()
+    {
+        bool succeeded = true;
+        foreach (NvmeNamespace ns in _namespaces)
+        {
+            succeeded &= !ns.Backend.HasVolatileCache || ns.Backend.Flush() == Errno.None;
+        }
+
+        return succeeded;
+    }
+
+    /// <summary>Does what CC asks for, one step after the other, and says so in CSTS.</summary>
+    private void Live(WorkTurn turn)
+    {
+        while (true)
+        {
+            bool flush;
+            lock (StateLock)
+            {
+                if (turn.IsCancelled)
+                {
+                    return;
+                }
+
+                flush = (Status & StatusShutdownMask) == StatusShuttingDown;
+                bool mustStart = Configuration.IsEnabled && !_isRunning && (Status & StatusFatal) == 0;
+                bool mustStop = !Configuration.IsEnabled && (_isRunning || (Status & (StatusReady | StatusFatal)) != 0);
+                if (!flush && !mustStart && !mustStop)
+                {
+                    return;
+                }
+            }
+
+            // What ran before ends before anything new begins, and before the host is told that it may take its memory back.
+            AwaitClosedQueues();
+            if (flush)
+            {
+                _ = TryFlushAll();
+            }
+
+            lock (StateLock)
+            {
+                if (turn.IsCancelled)
+                {
+                    return;
+                }
+
+                if (flush && (Status & StatusShutdownMask) == StatusShuttingDown)
+                {
+                    Status = (Status & ~StatusShutdownMask) | StatusShutDown;
+                }
+                else if (!Configuration.IsEnabled)
+                {
+                    Status &= ~(StatusReady | StatusFatal | StatusShutdownMask);
+                    _isRunning = false;
+                    ResetController();
+                }
+                else if (!_isRunning && (Status & StatusFatal) == 0)
+                {
+                    Enable();
+                }
+            }
+        }
+    }
+
+    /// <summary>Makes the admin queues. State lock held.</summary>
+    private void Enable()
+    {
+        uint submissions = (AdminQueueSizes & 0xFFF) + 1;
+        uint completions = ((AdminQueueSizes >> 16) & 0xFFF) + 1;
+        if (Configuration.CommandSet != 0
+            || Configuration.Arbitration != 0
+            || Configuration.PageShift > ControllerCapabilities.MaxPageShift
+            || submissions < 2
+            || completions < 2)
+        {
+            Status |= StatusFatal;
+            return;
+        }
+
+        PageSize = 1U << Configuration.PageShift;
+        _isRunning = true;
+        ulong inPage = PageSize - 1;
+        var completion = new CompletionQueue(Dma, 0, completions, AdminCompletionAddress & ~inPage, vector: 0, interrupts: true);
+        AddCompletions(completion);
+        AddSubmissions(0, submissions, AdminSubmissionAddress & ~inPage, priority: 0, completion);
+        Status = (Status & ~StatusShutdownMask) | StatusReady;
+    }
+
+    /// <summary>What a controller reset does to everything but CC, CSTS and the admin queue registers (§3.7.2). State lock held.</summary>
+    private void ResetController()
+    {
+        Features.Reset();
+        Events.Clear();
+        _messagesPending = 0;
+        if (_isStarted)
+        {
+            _device.Interrupts.SetIntx(false);
+        }
+    }
+}

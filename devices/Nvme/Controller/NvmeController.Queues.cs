@@ -1,0 +1,242 @@
+using Vfio.Abi;
+using Vfio.Pci;
+
+namespace Vfio.Devices.Nvme;
+
+/// <content>The tables of queues, and the loop that executes a queue's commands (NVMe Base 2.0 §3.3).</content>
+internal sealed partial class NvmeController
+{
+    /// <summary>Commands that are fetched at a time.</summary>
+    private const int BatchLength = 16;
+
+    // Indexed by queue identifier. Changed with the state lock held, read without.
+    private readonly SubmissionQueue?[] _submissions;
+    private readonly CompletionQueue?[] _completions;
+
+    // Made when an identifier is first used, and kept.
+    private readonly NvmeRequest?[] _requests;
+    private readonly DeviceWork?[] _works;
+
+    /// <summary>Queues that were closed and may still have a command under way. Guarded by the state lock.</summary>
+    private readonly List<SubmissionQueue> _retiring = [];
+
+    public SubmissionQueue? FindSubmissions(uint id) => id < (uint)_submissions.Length ? Volatile.Read(ref _submissions[id]) : null;
+
+    public CompletionQueue? FindCompletions(uint id) => id < (uint)_completions.Length ? Volatile.Read(ref _completions[id]) : null;
+
+    /// <summary>Whether I/O queues exist.</summary>
+    public bool HasIoQueues => _completions.AsSpan(1).ContainsAnyExcept((CompletionQueue?)null);
+
+    /// <summary>Adds a completion queue.</summary>
+    public void AddCompletions(CompletionQueue queue)
+    {
+        lock (StateLock)
+        {
+            _completions[queue.Id] = queue;
+        }
+    }
+
+    /// <summary>Adds a submission queue.</summary>
+    public void AddSubmissions(int id, uint size, ulong address, int priority, CompletionQueue completions)
+    {
+        lock (StateLock)
+        {
+            NvmeRequest request = _requests[id] ??= new NvmeRequest(this);
+            _works[id] ??= _device.CreateWork($"queue {id}", _ => Run(id));
+            var queue = new SubmissionQueue(Dma, id, size, address, priority, completions, request);
+            completions.Users++;
+            Volatile.Write(ref _submissions[id], queue);
+        }
+    }
+
+    /// <summary>Removes a submission queue. On return nothing of it runs any more.</summary>
+    public void RemoveSubmissions(SubmissionQueue queue)
+    {
+        lock (StateLock)
+        {
+            queue.Close();
+            if (_submissions[queue.Id] == queue)
+            {
+                _submissions[queue.Id] = null;
+                queue.Completions.Users--;
+                Retired.Add(queue.Statistics);
+            }
+        }
+
+        lock (queue.Turn)
+        {
+        }
+    }
+
+    /// <summary>Removes a completion queue that no submission queue posts to.</summary>
+    /// <returns>False when one does.</returns>
+    public bool TryRemoveCompletions(CompletionQueue queue)
+    {
+        lock (StateLock)
+        {
+            if (queue.Users != 0)
+            {
+                return false;
+            }
+
+            queue.Close();
+            if (_completions[queue.Id] == queue)
+            {
+                _completions[queue.Id] = null;
+            }
+
+            UpdatePin();
+            return true;
+        }
+    }
+
+    /// <summary>Posts a completion and, unless more follow at once, interrupts.</summary>
+    public void Post(CompletionQueue completions, NvmeRequest request, SubmissionQueue queue, NvmeStatus status)
+    {
+        if (completions.Post(request.Result, request.Result1, (ushort)queue.Head, queue.Id, request.Command.CommandId, status) != Errno.None && !queue.IsClosed)
+        {
+            Fail("a completion queue cannot be written");
+        }
+    }
+
+    /// <summary>Executes what a queue holds.</summary>
+    private void Run(int id)
+    {
+        if (FindSubmissions((uint)id) is { } queue)
+        {
+            lock (queue.Turn)
+            {
+                while (!queue.IsClosed && RunBatch(queue))
+                {
+                }
+            }
+        }
+    }
+
+    /// <summary>Executes the next few commands. The queue's turn is held.</summary>
+    /// <returns>Whether there may be more.</returns>
+    private bool RunBatch(SubmissionQueue queue)
+    {
+        if (!queue.HasCommands)
+        {
+            return false;
+        }
+
+        CompletionQueue completions = queue.Completions;
+        int reserved = completions.Reserve(BatchLength);
+        if (reserved == 0)
+        {
+            return false;
+        }
+
+        Span<NvmeCommand> commands = stackalloc NvmeCommand[BatchLength];
+        Errno error = queue.Peek(commands[..reserved], out int count);
+        if (error != Errno.None)
+        {
+            completions.Release(reserved);
+            if (!queue.IsClosed)
+            {
+                Fail("a submission queue cannot be read");
+            }
+
+            return false;
+        }
+
+        for (int i = 0; i < count && !queue.IsClosed; i++)
+        {
+            queue.Advance();
+            if (Execute(queue, commands[i]))
+            {
+                reserved--;
+            }
+        }
+
+        completions.Release(reserved);
+        Notify(completions);
+        return true;
+    }
+
+    /// <summary>Executes one command.</summary>
+    /// <returns>Whether it was completed.</returns>
+    private bool Execute(SubmissionQueue queue, in NvmeCommand command)
+    {
+        NvmeRequest request = queue.Request;
+        request.Queue = queue;
+        request.Begin(command);
+        NvmeStatus status = queue.Id == 0 ? AdminCommands.Execute(request) : IoCommands.Execute(request);
+        if (status == NvmeStatus.Deferred)
+        {
+            return false;
+        }
+
+        if (status != NvmeStatus.Success)
+        {
+            Errors.Add(request, status);
+        }
+
+        Post(queue.Completions, request, queue, status);
+        return true;
+    }
+
+    /// <summary>Takes all queues away from the host. State lock held; what runs ends without a trace.</summary>
+    private void CloseQueues()
+    {
+        for (int i = 0; i < _submissions.Length; i++)
+        {
+            if (_submissions[i] is { } queue)
+            {
+                queue.Close();
+                queue.Completions.Close();
+                Retired.Add(queue.Statistics);
+                _retiring.Add(queue);
+                _submissions[i] = null;
+            }
+        }
+
+        foreach (CompletionQueue? queue in _completions)
+        {
+            queue?.Close();
+        }
+
+        Array.Clear(_completions);
+    }
+
+    /// <summary>Waits for commands under way in closed queues. No lock held.</summary>
+    private void AwaitClosedQueues()
+    {
+        while (true)
+        {
+            SubmissionQueue queue;
+            lock (StateLock)
+            {
+                if (_retiring.Count == 0)
+                {
+                    return;
+                }
+
+                queue = _retiring[^1];
+            }
+
+            lock (queue.Turn)
+            {
+            }
+
+            lock (StateLock)
+            {
+                _retiring.Remove(queue);
+            }
+        }
+    }
+
+    /// <summary>The host made room: runs the queues that post there. State lock held.</summary>
+    private void ScheduleUsers(CompletionQueue completions)
+    {
+        for (int i = 0; i < _submissions.Length; i++)
+        {
+            if (_submissions[i]?.Completions == completions)
+            {
+                _works[i]!.Schedule();
+            }
+        }
+    }
+}

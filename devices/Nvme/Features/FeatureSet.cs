@@ -1,0 +1,86 @@
+namespace Vfio.Devices.Nvme;
+
+/// <summary>
+/// The features that the host sets and gets (NVMe Base 2.0 §5.27.1). None is saved: a controller reset returns all to their defaults.
+/// </summary>
+/// <remarks>Changed by the admin queue, which executes one command at a time, and by resets; read from everywhere.</remarks>
+internal sealed class FeatureSet
+{
+    /// <summary>Composite temperature, over: 343 K, which is Identify's WCTEMP.</summary>
+    public const ushort WarningTemperature = 343;
+
+    private readonly int _queues;
+    private readonly bool[] _coalescingDisabled;
+    private readonly ushort[] _recoveryTime;
+    private volatile bool _writeCacheEnabled;
+
+    public FeatureSet(int queues, int vectors, int namespaces)
+    {
+        _queues = queues;
+        _coalescingDisabled = new bool[vectors];
+        _recoveryTime = new ushort[namespaces];
+        Reset();
+    }
+
+    /// <summary>AB, LPW, MPW and HPW.</summary>
+    public uint Arbitration { get; set; }
+
+    /// <summary>PS and WH.</summary>
+    public uint Power { get; set; }
+
+    /// <summary>Kelvin from which the temperature is too high, and from which too low.</summary>
+    public ushort OverTemperature { get; set; }
+
+    /// <inheritdoc cref="OverTemperature"/>
+    public ushort UnderTemperature { get; set; }
+
+    public bool WriteCacheEnabled
+    {
+        get => _writeCacheEnabled;
+        set => _writeCacheEnabled = value;
+    }
+
+    /// <summary>Submission queues that the host may create.</summary>
+    public int SubmissionQueues { get; set; }
+
+    /// <summary>Completion queues that the host may create.</summary>
+    public int CompletionQueues { get; set; }
+
+    /// <summary>THR and TIME. Completions are coalesced by what is executed at a time, whatever these are.</summary>
+    public uint Coalescing { get; set; }
+
+    /// <summary>DN: whether AWUN and NAWUN are not asked for.</summary>
+    public uint WriteAtomicity { get; set; }
+
+    /// <summary>Which events the host wants to hear of.</summary>
+    public uint AsyncEvents { get; set; }
+
+    public void Reset()
+    {
+        Arbitration = 0;
+        Power = 0;
+        OverTemperature = WarningTemperature;
+        UnderTemperature = 0;
+        WriteCacheEnabled = true;
+        SubmissionQueues = _queues;
+        CompletionQueues = _queues;
+        Coalescing = 0;
+        WriteAtomicity = 0;
+        AsyncEvents = 0;
+        Array.Clear(_coalescingDisabled);
+        Array.Clear(_recoveryTime);
+    }
+
+    public bool IsVector(uint vector) => vector < (uint)_coalescingDisabled.Length;
+
+    public bool IsCoalescingDisabled(uint vector) => _coalescingDisabled[vector];
+
+    public void SetCoalescingDisabled(uint vector, bool value) => _coalescingDisabled[vector] = value;
+
+    /// <summary>TLER of a namespace, in units of 100 ms.</summary>
+    public ushort RecoveryTime(uint namespaceId) => _recoveryTime[namespaceId - 1];
+
+    public void SetRecoveryTime(uint namespaceId, ushort value) => _recoveryTime[namespaceId - 1] = value;
+
+    public void SetRecoveryTimes(ushort value) => Array.Fill(_recoveryTime, value);
+}

@@ -1,0 +1,67 @@
+using System.Buffers.Binary;
+using Vfio.Abi;
+
+namespace Vfio.Devices.Nvme;
+
+/// <summary>Dataset Management (NVM Command Set 1.0 §3.2.3): deallocates ranges when asked to; the hints about use are for others.</summary>
+internal static class DatasetManagementCommand
+{
+    private const int RangeLength = 16;
+    private const uint Deallocate = 4;
+
+    public static NvmeStatus Execute(NvmeRequest request)
+    {
+        ref readonly NvmeCommand command = ref request.Command;
+        if (request.Controller.FindNamespace(command.NamespaceId) is not { } ns)
+        {
+            return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
+        }
+
+        int count = (int)(command.Dword10 & 0xFF) + 1;
+        Span<byte> ranges = request.Page.AsSpan(0, count * RangeLength);
+        NvmeStatus status = request.ReadFromHost(ranges);
+        if (status != NvmeStatus.Success || (command.Dword11 & Deallocate) == 0)
+        {
+            return status;
+        }
+
+        if (ns.Backend.IsReadOnly)
+        {
+            return NvmeStatus.NamespaceWriteProtected;
+        }
+
+        // All are looked at before anything is done.
+        for (int i = 0; i < count; i++)
+        {
+            (ulong first, ulong blocks) = Range(ranges, i);
+            if (first > ns.Blocks || blocks > ns.Blocks - first)
+            {
+                request.ErrorBlock = first;
+                return request.Refuse(NvmeStatus.LbaOutOfRange, location: 24);
+            }
+        }
+
+        for (int i = 0; i < count && !request.Queue.IsClosed; i++)
+        {
+            (ulong first, ulong blocks) = Range(ranges, i);
+            if (blocks != 0)
+            {
+                ns.Writers.Enter();
+                Errno error = ns.Backend.Clear(first << ns.BlockShift, blocks << ns.BlockShift);
+                ns.Writers.Exit();
+                if (error != Errno.None)
+                {
+                    return NvmeStatus.WriteFault;
+                }
+            }
+        }
+
+        return NvmeStatus.Success;
+    }
+
+    private static (ulong First, ulong Blocks) Range(ReadOnlySpan<byte> ranges, int index)
+    {
+        ReadOnlySpan<byte> range = ranges.Slice(index * RangeLength, RangeLength);
+        return (BinaryPrimitives.ReadUInt64LittleEndian(range[8..]), BinaryPrimitives.ReadUInt32LittleEndian(range[4..]));
+    }
+}

@@ -1,0 +1,31 @@
+namespace Vfio.Devices.Nvme;
+
+/// <summary>The NVM command set (NVM Command Set 1.0 §3): which class executes which opcode.</summary>
+internal static class IoCommands
+{
+    public static NvmeStatus Execute(NvmeRequest request)
+    {
+        ref readonly NvmeCommand command = ref request.Command;
+        if (command.DataPointerKind == 3)
+        {
+            return request.Refuse(NvmeStatus.InvalidField, location: 1, bit: 6);
+        }
+
+        if (command.Fuse != 0)
+        {
+            return request.Refuse(NvmeStatus.InvalidField, location: 1);
+        }
+
+        return (IoOpcode)command.Opcode switch
+        {
+            IoOpcode.Flush => FlushCommand.Execute(request),
+            IoOpcode.Write => WriteCommand.Execute(request),
+            IoOpcode.Read => ReadCommand.Execute(request),
+            IoOpcode.Compare => CompareCommand.Execute(request),
+            IoOpcode.WriteZeroes => WriteZeroesCommand.Execute(request),
+            IoOpcode.DatasetManagement => DatasetManagementCommand.Execute(request),
+            IoOpcode.Verify => VerifyCommand.Execute(request),
+            _ => request.Refuse(NvmeStatus.InvalidOpcode, location: 0),
+        };
+    }
+}

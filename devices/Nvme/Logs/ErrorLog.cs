@@ -1,0 +1,61 @@
+using System.Buffers.Binary;
+
+namespace Vfio.Devices.Nvme;
+
+/// <summary>The last errors, newest first (log page 01h, NVMe Base 2.0 §5.16.1.2). Its lock encloses nothing.</summary>
+internal sealed class ErrorLog
+{
+    /// <summary>Identify.ELPE + 1.</summary>
+    public const int Capacity = 64;
+
+    public const int EntryLength = 64;
+
+    private readonly Lock _lock = new();
+    private readonly byte[] _entries = new byte[Capacity * EntryLength];
+    private ulong _count;
+
+    /// <summary>Errors since the controller was made.</summary>
+    public ulong Count
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _count;
+            }
+        }
+    }
+
+    public void Add(NvmeRequest request, NvmeStatus status)
+    {
+        lock (_lock)
+        {
+            _count++;
+            Span<byte> entry = _entries.AsSpan((int)((_count - 1) % Capacity) * EntryLength, EntryLength);
+            entry.Clear();
+            BinaryPrimitives.WriteUInt64LittleEndian(entry, _count);
+            BinaryPrimitives.WriteUInt16LittleEndian(entry[8..], (ushort)request.Queue.Id);
+            BinaryPrimitives.WriteUInt16LittleEndian(entry[10..], request.Command.CommandId);
+            BinaryPrimitives.WriteUInt16LittleEndian(entry[12..], (ushort)(status.ToField() << 1));
+            BinaryPrimitives.WriteUInt16LittleEndian(entry[14..], request.ErrorLocation);
+            BinaryPrimitives.WriteUInt64LittleEndian(entry[16..], request.ErrorBlock);
+            BinaryPrimitives.WriteUInt32LittleEndian(entry[24..], request.Command.NamespaceId);
+        }
+    }
+
+    /// <summary>Copies the log, newest first.</summary>
+    /// <param name="page">Receives <see cref="Capacity"/> entries; those without an error are zero.</param>
+    public void CopyTo(Span<byte> page)
+    {
+        page[..(Capacity * EntryLength)].Clear();
+        lock (_lock)
+        {
+            int count = (int)Math.Min(_count, Capacity);
+            for (int i = 0; i < count; i++)
+            {
+                int from = (int)((_count - 1 - (ulong)i) % Capacity);
+                _entries.AsSpan(from * EntryLength, EntryLength).CopyTo(page[(i * EntryLength)..]);
+            }
+        }
+    }
+}

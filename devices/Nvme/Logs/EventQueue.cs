@@ -1,0 +1,146 @@
+using Vfio.Abi;
+
+namespace Vfio.Devices.Nvme;
+
+/// <summary>Asynchronous events and the host's requests for them (NVMe Base 2.0 §5.2): a request completes when there is an event, and no sooner.</summary>
+/// <remarks>
+/// Events of a type are held back from the time one is reported until the host has read its log page. What waits is bounded: a few
+/// requests, and each event once. Its lock is taken inside the state lock, and encloses that of the admin completion queue.
+/// </remarks>
+internal sealed class EventQueue(NvmeController controller)
+{
+    /// <summary>Identify.AERL + 1: requests that the host may have outstanding.</summary>
+    public const int Limit = 4;
+
+    private readonly Lock _lock = new();
+    private readonly ushort[] _requests = new ushort[Limit];
+    private readonly AsyncEvent[] _events = new AsyncEvent[4];
+    private int _requestCount;
+    private int _eventCount;
+
+    /// <summary>Types that the host has been told of and has not acknowledged.</summary>
+    private uint _heldTypes;
+
+    /// <summary>Takes a request.</summary>
+    /// <returns>False when there are as many as may be.</returns>
+    public bool TryAdd(ushort commandId)
+    {
+        lock (_lock)
+        {
+            if (_requestCount == Limit)
+            {
+                return false;
+            }
+
+            _requests[_requestCount++] = commandId;
+            return true;
+        }
+    }
+
+    /// <summary>Gives a request back.</summary>
+    /// <returns>False when there is none with this identifier.</returns>
+    public bool TryRemove(ushort commandId)
+    {
+        lock (_lock)
+        {
+            int found = _requests.AsSpan(0, _requestCount).IndexOf(commandId);
+            if (found < 0)
+            {
+                return false;
+            }
+
+            _requests.AsSpan(found + 1, _requestCount - found - 1).CopyTo(_requests.AsSpan(found));
+            _requestCount--;
+            return true;
+        }
+    }
+
+    /// <summary>An event has happened. Any thread; the same event waits once.</summary>
+    public void Report(AsyncEvent happened)
+    {
+        lock (_lock)
+        {
+            if (_eventCount < _events.Length && _events.AsSpan(0, _eventCount).IndexOf(happened) < 0)
+            {
+                _events[_eventCount++] = happened;
+            }
+        }
+
+        Continue();
+    }
+
+    /// <summary>The host has read a log page: events of the types that it belongs to may be reported again.</summary>
+    public void Acknowledge(byte logPage)
+    {
+        lock (_lock)
+        {
+            _heldTypes &= logPage switch
+            {
+                0x01 => ~1U,
+                0x02 => ~2U,
+                0x04 => ~4U,
+                _ => ~0U,
+            };
+        }
+
+        Continue();
+    }
+
+    /// <summary>Completes requests while there are events, and room for completions.</summary>
+    public void Continue()
+    {
+        CompletionQueue? completions = controller.FindCompletions(0);
+        if (completions is null)
+        {
+            return;
+        }
+
+        bool posted = false;
+        lock (_lock)
+        {
+            while (_requestCount != 0 && FindEvent() is >= 0 and int found && completions.Reserve(1) == 1)
+            {
+                AsyncEvent happened = _events[found];
+                _events.AsSpan(found + 1, _eventCount - found - 1).CopyTo(_events.AsSpan(found));
+                _eventCount--;
+                _heldTypes |= Bit(happened);
+                ushort request = _requests[0];
+                _requests.AsSpan(1, _requestCount - 1).CopyTo(_requests);
+                _requestCount--;
+                ushort head = (ushort)(controller.FindSubmissions(0)?.Head ?? 0);
+                posted |= completions.Post((uint)happened, 0, head, submissionQueue: 0, request, NvmeStatus.Success) == Errno.None;
+            }
+        }
+
+        if (posted)
+        {
+            controller.Notify(completions);
+        }
+    }
+
+    /// <summary>Forgets everything, as a reset does.</summary>
+    public void Clear()
+    {
+        lock (_lock)
+        {
+            _requestCount = 0;
+            _eventCount = 0;
+            _heldTypes = 0;
+        }
+    }
+
+    private static uint Bit(AsyncEvent happened) => 1U << (int)((uint)happened & 7);
+
+    private int FindEvent()
+    {
+        for (int i = 0; i < _eventCount; i++)
+        {
+            if ((_heldTypes & Bit(_events[i])) == 0)
+            {
+                return i;
+            }
+        }
+
+        return -1;
+    }
+}

@@ -1,0 +1,82 @@
+using System.Buffers.Binary;
+using System.Text;
+
+namespace Vfio.Devices.Nvme;
+
+/// <summary>The log pages (NVMe Base 2.0 §5.16.1). Pages are given zeroed; the methods tell how long the log is.</summary>
+internal static class LogPages
+{
+    private const ushort Temperature = 310;
+
+    /// <summary>CSUPP: the command is supported.</summary>
+    private const uint IsSupported = 1;
+
+    /// <summary>LBCC: the command may change what blocks hold.</summary>
+    private const uint ChangesBlocks = 2;
+
+    /// <summary>Log page 00h: which there are.</summary>
+    public static int WriteSupportedLogs(Span<byte> page)
+    {
+        for (int id = 0; id <= 5; id++)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(page[(id * 4)..], 1);
+        }
+
+        return 1024;
+    }
+
+    /// <summary>Log page 02h: SMART and health.</summary>
+    public static int WriteHealth(Span<byte> page, NvmeController controller)
+    {
+        FeatureSet features = controller.Features;
+        bool isWarm = Temperature >= features.OverTemperature || Temperature <= features.UnderTemperature;
+        page[0] = (byte)(isWarm ? 2 : 0);                                                   // Critical warning
+        BinaryPrimitives.WriteUInt16LittleEndian(page[1..], Temperature);                   // Composite temperature, K
+        page[3] = 100;                                                                      // Available spare
+        page[4] = 10;                                                                       // Available spare threshold
+        IoStatistics sum = controller.SumStatistics();
+        BinaryPrimitives.WriteInt64LittleEndian(page[32..], InUnits(sum.BytesRead));        // Data units read
+        BinaryPrimitives.WriteInt64LittleEndian(page[48..], InUnits(sum.BytesWritten));     // Data units written
+        BinaryPrimitives.WriteInt64LittleEndian(page[64..], sum.ReadCommands);              // Host read commands
+        BinaryPrimitives.WriteInt64LittleEndian(page[80..], sum.WriteCommands);             // Host write commands
+        BinaryPrimitives.WriteUInt64LittleEndian(page[112..], 1);                           // Power cycles
+        BinaryPrimitives.WriteUInt64LittleEndian(page[176..], controller.Errors.Count);     // Error log entries
+        return 512;
+    }
+
+    /// <summary>Log page 03h: one slot, which is active.</summary>
+    public static int WriteFirmwareSlots(Span<byte> page)
+    {
+        page[0] = 1;
+        page[8..16].Fill((byte)' ');
+        Encoding.ASCII.GetBytes("1.0", page[8..]);
+        return 512;
+    }
+
+    /// <summary>Log page 05h: commands supported and effects.</summary>
+    public static int WriteCommandEffects(Span<byte> page)
+    {
+        foreach (AdminOpcode opcode in (ReadOnlySpan<AdminOpcode>)
+        [
+            AdminOpcode.DeleteSubmissionQueue, AdminOpcode.CreateSubmissionQueue, AdminOpcode.GetLogPage, AdminOpcode.DeleteCompletionQueue,
+            AdminOpcode.CreateCompletionQueue, AdminOpcode.Identify, AdminOpcode.Abort, AdminOpcode.SetFeatures, AdminOpcode.GetFeatures, AdminOpcode.AsyncEventRequest,
+        ])
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(page[((int)opcode * 4)..], IsSupported);
+        }
+
+        foreach (IoOpcode opcode in (ReadOnlySpan<IoOpcode>)
+        [
+            IoOpcode.Flush, IoOpcode.Write, IoOpcode.Read, IoOpcode.Compare, IoOpcode.WriteZeroes, IoOpcode.DatasetManagement, IoOpcode.Verify,
+        ])
+        {
+            bool changes = opcode is IoOpcode.Write or IoOpcode.WriteZeroes or IoOpcode.DatasetManagement;
+            BinaryPrimitives.WriteUInt32LittleEndian(page[(1024 + ((int)opcode * 4))..], IsSupported | (changes ? ChangesBlocks : 0));
+        }
+
+        return 4096;
+    }
+
+    /// <summary>Thousands of 512 bytes, rounded up.</summary>
+    private static long InUnits(long bytes) => (bytes + 511_999) / 512_000;
+}

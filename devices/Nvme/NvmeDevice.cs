@@ -1,0 +1,72 @@
+using Vfio.Pci;
+
+namespace Vfio.Devices.Nvme;
+
+/// <summary>
+/// An NVMe 2.0 controller with the NVM command set: queues in the host's memory, namespaces behind <see cref="INvmeBackend"/>. The README has
+/// the registers and the commands.
+/// </summary>
+/// <remarks>This class is the PCI function; what the standard's chapters say is in <c>NvmeController</c> and the commands.</remarks>
+public sealed class NvmeDevice : VfioPciDevice
+{
+    private const int RegisterBar = 0;
+    private const int MsixBar = 4;
+    private readonly NvmeOptions _options;
+    private readonly NvmeController _controller;
+
+    /// <summary>Makes the controller and opens its namespaces.</summary>
+    /// <param name="options">Settings; null for one namespace of 64 MiB in memory.</param>
+    /// <exception cref="ArgumentException">A setting is out of range; the message says what is accepted.</exception>
+    /// <exception cref="Vfio.Linux.LinuxException">A backend cannot be opened.</exception>
+    public NvmeDevice(NvmeOptions? options = null)
+    {
+        _options = options ?? new NvmeOptions();
+        if (_options.FindMistake() is { } mistake)
+        {
+            throw new ArgumentException(mistake, nameof(options));
+        }
+
+        _controller = new NvmeController(this, _options);
+        Registers = ControllerRegisters.Create(_controller);
+    }
+
+    /// <summary>The controller's registers, without the doorbells behind them.</summary>
+    public RegisterMap Registers { get; }
+
+    /// <inheritdoc/>
+    protected override void Configure(PciDeviceBuilder pci)
+    {
+        ArgumentNullException.ThrowIfNull(pci);
+        int pairs = _options.Queues + 1;
+        ulong doorbells = (ulong)pairs * DoorbellBlock.Stride;
+        pci.Id(vendor: 0x1234, device: 0x4E56, revision: 1)
+            .Subsystem(0x1234, 0x4E56)
+            .Class(0x01, 0x08, 0x02)
+            .Intx()
+            .Bar(RegisterBar, System.Numerics.BitOperations.RoundUpToPowerOf2(ControllerRegisters.Length + Math.Max(doorbells, 0x1000)), PciBarKind.Memory64, prefetchable: false, bar =>
+            {
+                bar.Registers(0, Registers);
+                bar.Registers(ControllerRegisters.Length, new DoorbellBlock(_controller, pairs));
+            })
+            .PowerManagement()
+            .Msi(vectors: Math.Min(32, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)pairs)), maskable: true)
+            .Msix(vectors: pairs, bar: MsixBar)
+            .PciExpress(functionLevelReset: true);
+        _controller.Start();
+    }
+
+    /// <summary>Tells that the controller stopped with CSTS.CFS.</summary>
+    internal void LogFatal(string reason)
+    {
+        if (TryLog(out long swallowed))
+        {
+            NvmeLog.Fatal(Logger, Name, reason, swallowed);
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override void OnReset(ResetKind kind) => _controller.ResetFunction();
+
+    /// <inheritdoc/>
+    protected override void OnDisposed() => _controller.Dispose();
+}

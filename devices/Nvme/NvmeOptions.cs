@@ -1,0 +1,67 @@
+namespace Vfio.Devices.Nvme;
+
+/// <summary>Settings of an <see cref="NvmeDevice"/>.</summary>
+public sealed partial record NvmeOptions
+{
+    /// <summary>Serial number: 1 to 20 printable ASCII characters. Namespaces derive their identifiers from it.</summary>
+    public string Serial { get; init; } = "VFIO0001";
+
+    /// <summary>Model number: 1 to 40 printable ASCII characters.</summary>
+    public string Model { get; init; } = "Vfio.NET NVMe Controller";
+
+    /// <summary>Pairs of I/O queues: 1 to 256. There is one MSI-X vector for each, and one for the admin queues.</summary>
+    public int Queues { get; init; } = 16;
+
+    /// <summary>Entries of the longest I/O queue: 2 to 65536.</summary>
+    public int QueueEntries { get; init; } = 1024;
+
+    /// <summary>The namespaces, from identifier 1; 1 to 256.</summary>
+    public IReadOnlyList<NvmeNamespaceOptions> Namespaces { get; init; } = [new NvmeNamespaceOptions()];
+
+    /// <summary>What is wrong with the settings.</summary>
+    /// <returns>A sentence that says what is accepted; null when all is well.</returns>
+    internal string? FindMistake()
+    {
+        if (!IsText(Serial, 20))
+        {
+            return $"nvme serial '{Serial}': 1 to 20 printable ASCII characters are accepted.";
+        }
+
+        if (!IsText(Model, 40))
+        {
+            return $"nvme model '{Model}': 1 to 40 printable ASCII characters are accepted.";
+        }
+
+        if (Queues is < 1 or > 256)
+        {
+            return $"nvme with {Queues} queues: 1 to 256 are accepted.";
+        }
+
+        if (QueueEntries is < 2 or > 65536)
+        {
+            return $"nvme queues of {QueueEntries} entries: 2 to 65536 are accepted.";
+        }
+
+        if (Namespaces.Count is < 1 or > 256)
+        {
+            return $"nvme with {Namespaces.Count} namespaces: 1 to 256 are accepted.";
+        }
+
+        foreach (NvmeNamespaceOptions ns in Namespaces)
+        {
+            if (ns.BlockSize is not (512 or 4096))
+            {
+                return $"nvme blocks of {ns.BlockSize} bytes: 512 and 4096 are accepted.";
+            }
+
+            if (ns.Size > long.MaxValue || (ns.Backend is null && ns.Size < (ulong)ns.BlockSize))
+            {
+                return $"nvme namespace of {ns.Size} bytes: one block to 2⁶³ − 1 bytes are accepted.";
+            }
+        }
+
+        return null;
+    }
+
+    private static bool IsText(string text, int length) => text.Length >= 1 && text.Length <= length && text.All(static c => c is >= ' ' and <= '~');
+}

@@ -1,0 +1,143 @@
+using System.Runtime.InteropServices;
+using Vfio.Abi;
+using Vfio.Iommu;
+
+namespace Vfio.Devices.Nvme;
+
+/// <summary>
+/// A completion queue (NVMe Base 2.0 §3.3.1). Several submission queues may post to one: slots are reserved before commands run, so that a
+/// host which does not take its completions stops its submissions and nothing else.
+/// </summary>
+/// <remarks>
+/// <see cref="_lock"/> orders the posters and is held around the write of one entry. The host's doorbell does not take it. It is the
+/// innermost lock of the device.
+/// </remarks>
+internal sealed class CompletionQueue(DmaSpace dma, int id, uint size, ulong address, int vector, bool interrupts)
+{
+    /// <summary>Bytes of an entry: CC.IOCQES is 4.</summary>
+    public const int EntryLength = 16;
+
+    private readonly Lock _lock = new();
+    private uint _tail;
+    private uint _reserved;
+    private uint _head;
+    private int _starved;
+    private bool _phase = true;
+    private volatile bool _closed;
+
+    public int Id => id;
+
+    public uint Size => size;
+
+    public int Vector => vector;
+
+    /// <summary>Whether completions interrupt (CDW11.IEN).</summary>
+    public bool Interrupts => interrupts;
+
+    /// <summary>How many submission queues post here. Guarded by the device's state lock.</summary>
+    public int Users { get; set; }
+
+    /// <summary>Whether entries wait for the host: the level of a pin.</summary>
+    public bool HasEntries => Volatile.Read(ref _head) != Volatile.Read(ref _tail);
+
+    /// <summary>Posts nothing any more. A post under way ends first.</summary>
+    public void Close()
+    {
+        _closed = true;
+        Volatile.Write(ref _starved, 0);
+    }
+
+    /// <summary>Takes slots for up to a number of completions.</summary>
+    /// <returns>How many; 0 when the host has to take completions first, after which its doorbell says so.</returns>
+    public int Reserve(int wanted)
+    {
+        int granted = TryReserve(wanted);
+        if (granted == 0)
+        {
+            // The doorbell may come between the look and the mark: look again behind the mark.
+            Interlocked.Exchange(ref _starved, 1);
+            granted = TryReserve(wanted);
+        }
+
+        return granted;
+    }
+
+    /// <summary>Gives back slots that were not used.</summary>
+    public void Release(int count)
+    {
+        lock (_lock)
+        {
+            _reserved -= (uint)count;
+        }
+    }
+
+    /// <summary>Writes a completion into a reserved slot.</summary>
+    /// <returns>What the memory answered; the slot is used in any case.</returns>
+    public Errno Post(uint dword0, uint dword1, ushort submissionHead, int submissionQueue, ushort commandId, NvmeStatus status)
+    {
+        lock (_lock)
+        {
+            _reserved--;
+            if (_closed)
+            {
+                return Errno.None;
+            }
+
+            ulong low = dword0 | ((ulong)dword1 << 32);
+            ulong high = submissionHead | ((ulong)submissionQueue << 16) | ((ulong)commandId << 32)
+                | ((ulong)(uint)((status.ToField() << 1) | (_phase ? 1 : 0)) << 48);
+            Errno error = Write(address + ((ulong)_tail * EntryLength), low, high);
+            uint next = _tail + 1 == size ? 0 : _tail + 1;
+            _phase ^= next == 0;
+            Volatile.Write(ref _tail, next);
+            return error;
+        }
+    }
+
+    /// <summary>The host has taken completions. Runs with the device's state lock held.</summary>
+    /// <param name="head">What it wrote.</param>
+    /// <param name="wasStarved">Whether submissions wait for room.</param>
+    /// <returns>False for a value outside of what was posted.</returns>
+    public bool MoveHead(uint head, out bool wasStarved)
+    {
+        wasStarved = false;
+        uint old = _head;
+        if (head >= size || Distance(old, head) > Distance(old, Volatile.Read(ref _tail)))
+        {
+            return false;
+        }
+
+        Interlocked.Exchange(ref _head, head);
+        wasStarved = Interlocked.Exchange(ref _starved, 0) != 0;
+        return true;
+    }
+
+    private uint Distance(uint from, uint to) => to >= from ? to - from : to + size - from;
+
+    private int TryReserve(int wanted)
+    {
+        lock (_lock)
+        {
+            uint free = size - 1 - Distance(Volatile.Read(ref _head), _tail) - _reserved;
+            int granted = (int)Math.Min(free, (uint)wanted);
+            _reserved += (uint)granted;
+            return granted;
+        }
+    }
+
+    /// <summary>Both halves are written once, the one with the phase last.</summary>
+    private Errno Write(ulong iova, ulong low, ulong high)
+    {
+        Errno error = dma.TryOpenWindow(iova, EntryLength, DmaAccess.Write, out DmaWindow window);
+        if (error == Errno.None)
+        {
+            Span<ulong> entry = MemoryMarshal.Cast<byte, ulong>(window.Span);
+            Volatile.Write(ref entry[0], low);
+            Volatile.Write(ref entry[1], high);
+            window.Dispose();
+            return error;
+        }
+
+        return error == Errno.EOPNOTSUPP ? dma.Write(iova, MemoryMarshal.AsBytes((ReadOnlySpan<ulong>)[low, high])) : error;
+    }
+}

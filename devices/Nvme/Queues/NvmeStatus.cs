@@ -1,0 +1,48 @@
+namespace Vfio.Devices.Nvme;
+
+/// <summary>What became of a command: status code in bits 7:0 and status code type in bits 10:8, as in a completion (NVMe Base 2.0 §3.3.3.2.1).</summary>
+internal enum NvmeStatus : ushort
+{
+    // Generic (type 0).
+    Success = 0x000,
+    InvalidOpcode = 0x001,
+    InvalidField = 0x002,
+    DataTransferError = 0x004,
+    InternalError = 0x006,
+    AbortRequested = 0x007,
+    AbortedQueueDeleted = 0x008,
+    AbortedFailedFused = 0x009,
+    AbortedMissingFused = 0x00A,
+    InvalidNamespace = 0x00B,
+    CommandSequenceError = 0x00C,
+    InvalidSglSegment = 0x00D,
+    InvalidSglCount = 0x00E,
+    DataSglLengthInvalid = 0x00F,
+    SglTypeInvalid = 0x011,
+    PrpOffsetInvalid = 0x013,
+    SglOffsetInvalid = 0x016,
+    NamespaceWriteProtected = 0x020,
+    LbaOutOfRange = 0x080,
+
+    // Command specific (type 1).
+    CompletionQueueInvalid = 0x100,
+    InvalidQueueId = 0x101,
+    InvalidQueueSize = 0x102,
+    AbortLimitExceeded = 0x103,
+    EventLimitExceeded = 0x105,
+    InvalidInterruptVector = 0x108,
+    InvalidLogPage = 0x109,
+    InvalidQueueDeletion = 0x10C,
+    FeatureNotSaveable = 0x10D,
+    FeatureNotChangeable = 0x10E,
+    FeatureNotPerNamespace = 0x10F,
+    InvalidProtectionInformation = 0x181,
+
+    // Media (type 2).
+    WriteFault = 0x280,
+    UnrecoveredRead = 0x281,
+    CompareFailure = 0x285,
+
+    /// <summary>Not on the wire: the command is kept and completes later.</summary>
+    Deferred = 0xFFFF,
+}

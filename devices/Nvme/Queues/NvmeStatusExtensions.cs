@@ -1,0 +1,20 @@
+namespace Vfio.Devices.Nvme;
+
+/// <summary>How a status looks in a completion.</summary>
+internal static class NvmeStatusExtensions
+{
+    private const int DoNotRetry = 1 << 14;
+
+    /// <summary>The status field of a completion, without the phase: code, type, and Do Not Retry where trying again cannot help.</summary>
+    public static ushort ToField(this NvmeStatus status) => (ushort)((int)status | (status.MayRetry() ? 0 : DoNotRetry));
+
+    private static bool MayRetry(this NvmeStatus status) => status is NvmeStatus.Success
+        or NvmeStatus.InternalError
+        or NvmeStatus.DataTransferError
+        or NvmeStatus.AbortRequested
+        or NvmeStatus.AbortedQueueDeleted
+        or NvmeStatus.AbortedFailedFused
+        or NvmeStatus.AbortedMissingFused
+        or NvmeStatus.WriteFault
+        or NvmeStatus.UnrecoveredRead;
+}

@@ -1,0 +1,80 @@
+using System.Runtime.InteropServices;
+using Vfio.Abi;
+using Vfio.Iommu;
+
+namespace Vfio.Devices.Nvme;
+
+/// <summary>A submission queue (NVMe Base 2.0 §3.3.1): where the host's commands are taken from.</summary>
+/// <remarks>
+/// Whoever runs the queue holds <see cref="Turn"/>, around DMA and backend calls too; no register handler takes it, so that the host can
+/// always be answered. Lock order: <see cref="Turn"/>, then the device's state lock, then that of a completion queue.
+/// </remarks>
+internal sealed class SubmissionQueue(DmaSpace dma, int id, uint size, ulong address, int priority, CompletionQueue completions, NvmeRequest request)
+{
+    private uint _tail;
+    private volatile bool _closed;
+
+    /// <summary>Held by whoever runs the queue.</summary>
+    public Lock Turn { get; } = new();
+
+    public int Id => id;
+
+    public uint Size => size;
+
+    /// <summary>0 urgent to 3 low; only looked at with weighted round robin.</summary>
+    public int Priority => priority;
+
+    public CompletionQueue Completions => completions;
+
+    /// <summary>The command that is being executed, with its buffers.</summary>
+    public NvmeRequest Request => request;
+
+    /// <summary>Index of the next entry to fetch. Guarded by <see cref="Turn"/>.</summary>
+    public uint Head { get; private set; }
+
+    /// <summary>The queue was deleted or the controller stopped: nothing of it may reach the host any more.</summary>
+    public bool IsClosed => _closed;
+
+    /// <summary>The first command of a fused pair waits for the second. Guarded by <see cref="Turn"/>.</summary>
+    public bool HasFirstOfPair { get; set; }
+
+    /// <summary>The first command of a fused pair.</summary>
+    public NvmeCommand FirstOfPair { get; set; }
+
+    /// <summary>What was done for the host.</summary>
+    public IoStatistics Statistics { get; } = new();
+
+    /// <summary>Executes and posts nothing any more; does not wait.</summary>
+    public void Close() => _closed = true;
+
+    /// <summary>The host has submitted. Any thread.</summary>
+    /// <returns>False for a value that is no index of the queue.</returns>
+    public bool MoveTail(uint tail)
+    {
+        if (tail >= size)
+        {
+            return false;
+        }
+
+        Volatile.Write(ref _tail, tail);
+        return true;
+    }
+
+    /// <summary>Whether commands wait.</summary>
+    public bool HasCommands => Volatile.Read(ref _tail) != Head;
+
+    /// <summary>Copies the next commands, without taking them.</summary>
+    /// <param name="commands">Receives them.</param>
+    /// <param name="count">How many there are, up to the length of <paramref name="commands"/> and the end of the ring.</param>
+    /// <returns>What the memory answered.</returns>
+    public Errno Peek(Span<NvmeCommand> commands, out int count)
+    {
+        uint tail = Volatile.Read(ref _tail);
+        uint available = tail >= Head ? tail - Head : size - Head;
+        count = (int)Math.Min(available, (uint)commands.Length);
+        return count == 0 ? Errno.None : dma.Read(address + ((ulong)Head * NvmeCommand.Length), MemoryMarshal.AsBytes(commands[..count]));
+    }
+
+    /// <summary>Takes the next command.</summary>
+    public void Advance() => Head = Head + 1 == size ? 0 : Head + 1;
+}
