@@ -257,6 +257,41 @@ public class FileDescriptor : SafeHandle
         }
     }
 
+    /// <summary>Makes a range read as zeros and gives back its storage; the length stays (<c>fallocate(2)</c>, FALLOC_FL_PUNCH_HOLE).</summary>
+    /// <param name="offset">First byte.</param>
+    /// <param name="length">Length in bytes, not zero.</param>
+    /// <returns>EOPNOTSUPP where the file system cannot; EINVAL for ranges that no file has.</returns>
+    public Errno TryPunchHole(ulong offset, ulong length)
+    {
+        if (offset > long.MaxValue || length > long.MaxValue - offset)
+        {
+            return Errno.EINVAL;
+        }
+
+        while (true)
+        {
+            Errno error = Interop.ToErrno(Interop.Allocate(this, Interop.AllocatePunchHole | Interop.AllocateKeepSize, (long)offset, (long)length));
+            if (error != Errno.EINTR)
+            {
+                return error;
+            }
+        }
+    }
+
+    /// <summary>Waits until what was written is on the storage, with what is needed to find it (<c>fdatasync(2)</c>).</summary>
+    /// <returns>EIO when it is not.</returns>
+    public Errno TrySynchronize()
+    {
+        while (true)
+        {
+            Errno error = Interop.ToErrno(Interop.SynchronizeData(this));
+            if (error != Errno.EINTR)
+            {
+                return error;
+            }
+        }
+    }
+
     /// <summary>An ioctl whose argument is a number or an address (<c>ioctl(2)</c>).</summary>
     /// <param name="request">The command.</param>
     /// <param name="argument">Number, or address of the argument, which the caller keeps valid and in place.</param>

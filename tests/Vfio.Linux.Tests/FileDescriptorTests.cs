@@ -188,4 +188,24 @@ public sealed class FileDescriptorTests
 
     private static string Flags(FileDescriptor descriptor) =>
         File.ReadLines($"/proc/self/fdinfo/{descriptor.Number}").Single(line => line.StartsWith("flags:", StringComparison.Ordinal))[6..].Trim();
+
+    [Fact]
+    public void TryPunchHole_clears_the_range_and_keeps_the_length()
+    {
+        using MemFd memory = new("holes", 3 * 4096);
+        byte[] content = new byte[3 * 4096];
+        Array.Fill(content, (byte)7);
+        Assert.Equal(content.Length, memory.Descriptor.WriteAt(content, 0).Count);
+
+        Assert.Equal(Errno.None, memory.Descriptor.TryPunchHole(100, 4096));
+
+        Assert.Equal(content.Length, memory.Descriptor.ReadAt(content, 0).Count);
+        Assert.Equal(7, content[99]);
+        Assert.Equal(-1, content.AsSpan(100, 4096).IndexOfAnyExcept((byte)0));
+        Assert.Equal(7, content[4196]);
+        Assert.Equal(Errno.None, memory.Descriptor.TrySynchronize());
+        Assert.Equal(Errno.EINVAL, memory.Descriptor.TryPunchHole(0, 0));
+        Assert.Equal(Errno.EINVAL, memory.Descriptor.TryPunchHole(ulong.MaxValue, 1));
+        Assert.Equal(Errno.EINVAL, memory.Descriptor.TryPunchHole(long.MaxValue, 1));
+    }
 }

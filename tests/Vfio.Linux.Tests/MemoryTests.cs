@@ -163,4 +163,23 @@ public sealed class MemoryTests
             Assert.Equal(Errno.None, ProcessMemory.TryRead((nuint)mapping.Pointer, new byte[1]));
         }
     }
+
+    [Fact]
+    public void TryDiscard_leaves_zeros_in_whole_pages()
+    {
+        Assert.Equal(Errno.None, MemoryMapping.TryMapAnonymous(3 * s_page, MemoryProtection.ReadWrite, out MemoryMapping? mapping));
+        using (mapping)
+        {
+            mapping!.Span.Fill(7);
+
+            Assert.Equal(Errno.None, mapping.TryDiscard(s_page, s_page));
+
+            Assert.Equal(-1, mapping.Slice(s_page, (int)s_page).IndexOfAnyExcept((byte)0));
+            Assert.Equal(7, mapping.Span[(int)s_page - 1]);
+            Assert.Equal(7, mapping.Span[2 * (int)s_page]);
+            Assert.Equal(Errno.EINVAL, mapping.TryDiscard(1, s_page));
+            Assert.Equal(Errno.EINVAL, mapping.TryDiscard(2 * s_page, 2 * s_page));
+            Assert.Equal(Errno.EINVAL, mapping.TryDiscard(nuint.MaxValue, 1));
+        }
+    }
 }

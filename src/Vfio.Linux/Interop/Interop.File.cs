@@ -21,6 +21,8 @@ internal static partial class Interop
     internal const uint MemfdHugePages = 4 | (21u << 26);
     internal const int EventfdCloseOnExec = OpenCloseOnExec;
     internal const uint RenameNoReplace = 1;
+    internal const int AllocateKeepSize = 1;
+    internal const int AllocatePunchHole = 2;
     internal const int EventfdNonBlocking = OpenNonBlocking;
 
     [LibraryImport(LibC, EntryPoint = "close", SetLastError = true)]
@@ -49,6 +51,12 @@ internal static partial class Interop
 
     [LibraryImport(LibC, EntryPoint = "ftruncate64", SetLastError = true)]
     internal static partial int Truncate(FileDescriptor fd, long length);
+
+    [LibraryImport(LibC, EntryPoint = "fallocate64", SetLastError = true)]
+    internal static partial int Allocate(FileDescriptor fd, int mode, long offset, long length);
+
+    [LibraryImport(LibC, EntryPoint = "fdatasync", SetLastError = true)]
+    internal static partial int SynchronizeData(FileDescriptor fd);
 
     [LibraryImport(LibC, EntryPoint = "statx", SetLastError = true)]
     internal static unsafe partial int Statx(FileDescriptor directory, byte* path, int flags, uint mask, StatxBuffer* buffer);
