@@ -11,7 +11,7 @@ public sealed class InspectTests
     {
         ToolResult result = (await ToolProcess.RunAsync("devices")).ShouldSucceed();
         Assert.Matches("^model +setting +what it is +default$", result.Lines[0]);
-        foreach (string word in (string[])["edu", "dma_mask", "dma_delay_ms", "factorial_delay_ms", "serial", "ports", "port0"])
+        foreach (string word in (string[])["edu", "dma_mask", "dma_delay_ms", "factorial_delay_ms", "serial", "ports", "port0", "nvme", "size", "file"])
         {
             Assert.Contains(result.Lines, line => line.Trim().StartsWith(word, StringComparison.Ordinal));
         }

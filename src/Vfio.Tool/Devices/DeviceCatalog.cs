@@ -1,5 +1,6 @@
 using Vfio.Devices.Bench;
 using Vfio.Devices.Edu;
+using Vfio.Devices.Nvme;
 using Vfio.Devices.Serial;
 
 namespace Vfio.Tool.Devices;
@@ -41,6 +42,25 @@ internal static class DeviceCatalog
                 .Where(static port => port.Line is not null)
                 .Select(static port => $"port{port.Port} is {port.Line!.Path}"),
         },
+        new DeviceModel(
+            "nvme",
+            "an NVMe 2.0 controller that Linux' nvme binds by itself (1234:4e56)",
+            [
+                new DeviceSetting("size", "bytes of a namespace, also as 512M or 4G", "64M"),
+                new DeviceSetting("block", "512 or 4096 bytes", "512"),
+                new DeviceSetting("file", "a raw image, made with the size when it is missing", "memory"),
+                new DeviceSetting("readonly", "on or off: whether the file is not written", "off"),
+                new DeviceSetting("namespaces", "1 to 256, all alike and in memory", "1"),
+                new DeviceSetting("serial", "1 to 20 characters", "VFIO0001"),
+                new DeviceSetting("model", "1 to 40 characters", "Vfio.NET NVMe Controller"),
+                new DeviceSetting("queues", "pairs of I/O queues, 1 to 256", "16"),
+                new DeviceSetting("entries", "of the longest queue, 2 to 65536", "1024"),
+            ],
+            static settings =>
+            {
+                NvmeOptions options = NvmeOptions.Parse(settings);
+                return () => new NvmeDevice(options);
+            }),
         new DeviceModel(
             "bench",
             "a device to be measured: scratch registers, look-ups and DMA in a loop (1234:be4c)",
