@@ -38,6 +38,39 @@ public sealed class DeviceWorkTests
     }
 
     [Fact]
+    public async Task Long_running_work_has_a_thread_of_its_own_and_ends_with_the_last_user()
+    {
+        await using PciRig rig = new(_ => { });
+        bool fromPool = true;
+        int runs = 0;
+        DeviceWork work = rig.Device.CreateWork(
+            "w",
+            turn =>
+            {
+                fromPool = Thread.CurrentThread.IsThreadPoolThread;
+                Interlocked.Increment(ref runs);
+                while (!turn.IsCancelled)
+                {
+                    Thread.Sleep(1);
+                }
+            },
+            longRunning: true);
+
+        work.Schedule();
+        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref runs) == 1, 5000));
+        work.Schedule();
+        Assert.True(work.IsBusy);
+        work.Cancel();
+        Assert.True(SpinWait.SpinUntil(() => !work.IsBusy, 5000));
+        work.Schedule();
+        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref runs) == 2, 5000));
+        rig.File.Dispose();
+
+        Assert.True(SpinWait.SpinUntil(() => !work.IsBusy, 5000));
+        Assert.False(fromPool);
+    }
+
+    [Fact]
     public async Task Reset_cancels_a_run_under_way_and_what_is_scheduled()
     {
         await using PciRig rig = new(_ => { });

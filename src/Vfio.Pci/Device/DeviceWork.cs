@@ -1,8 +1,8 @@
 namespace Vfio.Pci;
 
 /// <summary>
-/// Something a device does outside its register handlers: DMA, long computations, time-outs. It runs on the thread pool, never
-/// concurrently with itself, and costs no thread while idle.
+/// Something a device does outside its register handlers: DMA, long computations, time-outs. It runs on the thread pool, or on a thread
+/// of its own if that was asked for, never concurrently with itself, and costs no thread while idle.
 /// </summary>
 /// <remarks>
 /// <para>
@@ -17,6 +17,7 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
     private readonly Lock _gate = new();
     private readonly VfioPciDevice _device;
     private readonly Action<WorkTurn> _run;
+    private readonly bool _longRunning;
     private readonly ManualResetEventSlim _idle = new(initialState: true);
     private ITimer? _timer;
     private int _generation;
@@ -27,11 +28,12 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
     private bool _running;
     private bool _disposed;
 
-    internal DeviceWork(VfioPciDevice device, string name, Action<WorkTurn> run)
+    internal DeviceWork(VfioPciDevice device, string name, Action<WorkTurn> run, bool longRunning)
     {
         _device = device;
         Name = name;
         _run = run;
+        _longRunning = longRunning;
     }
 
     /// <summary>The work's name in logs.</summary>
@@ -139,7 +141,7 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
             _runningThread = 0;
             if (_queued && _queuedGeneration == _generation)
             {
-                ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+                Queue();
             }
             else
             {
@@ -181,6 +183,19 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
         _queued = true;
         _idle.Reset();
         if (!_running)
+        {
+            Queue();
+        }
+    }
+
+    private void Queue()
+    {
+        if (_longRunning)
+        {
+            // Its own thread: one of the pool would be missing for as long as the run takes.
+            new Thread(((IThreadPoolWorkItem)this).Execute) { IsBackground = true, Name = $"{_device.Name} {Name}" }.Start();
+        }
+        else
         {
             ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
         }

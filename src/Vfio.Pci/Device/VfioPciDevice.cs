@@ -59,12 +59,16 @@ public abstract partial class VfioPciDevice : VfioDevice
     /// <summary>Makes a piece of work that runs outside register handlers.</summary>
     /// <param name="name">Its name in logs.</param>
     /// <param name="run">What it does; see <see cref="DeviceWork"/> for what it may do.</param>
+    /// <param name="longRunning">
+    /// Whether a run takes seconds or does not end by itself, such as one that polls: it gets a thread of its own, and must look at
+    /// <see cref="WorkTurn.IsCancelled"/> often, since a close waits for it.
+    /// </param>
     /// <returns>The work; the device disposes it when released.</returns>
-    public DeviceWork CreateWork(string name, Action<WorkTurn> run)
+    public DeviceWork CreateWork(string name, Action<WorkTurn> run, bool longRunning = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(run);
-        var work = new DeviceWork(this, name, run);
+        var work = new DeviceWork(this, name, run, longRunning);
         lock (StateLock)
         {
             _works.Add(work);
