@@ -38,15 +38,22 @@ public sealed class NvmeDevice : VfioPciDevice
     {
         ArgumentNullException.ThrowIfNull(pci);
         int pairs = _options.Queues + 1;
-        ulong doorbells = (ulong)pairs * DoorbellBlock.Stride;
+        ulong doorbells = NvmeController.DoorbellLength(pairs);
         pci.Id(vendor: 0x1234, device: 0x4E56, revision: 1)
             .Subsystem(0x1234, 0x4E56)
             .Class(0x01, 0x08, 0x02)
             .Intx()
-            .Bar(RegisterBar, System.Numerics.BitOperations.RoundUpToPowerOf2(ControllerRegisters.Length + Math.Max(doorbells, 0x1000)), PciBarKind.Memory64, prefetchable: false, bar =>
+            .Bar(RegisterBar, System.Numerics.BitOperations.RoundUpToPowerOf2(ControllerRegisters.Length + doorbells), PciBarKind.Memory64, prefetchable: false, bar =>
             {
                 bar.Registers(0, Registers);
-                bar.Registers(ControllerRegisters.Length, new DoorbellBlock(_controller, pairs));
+                if (_controller.SharedDoorbells is { } shared)
+                {
+                    bar.Memory(ControllerRegisters.Length, shared);
+                }
+                else
+                {
+                    bar.Registers(ControllerRegisters.Length, new DoorbellBlock(_controller, pairs));
+                }
             })
             .PowerManagement()
             .Msi(vectors: Math.Min(32, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)pairs)), maskable: true)

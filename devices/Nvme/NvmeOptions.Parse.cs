@@ -5,12 +5,13 @@ namespace Vfio.Devices.Nvme;
 /// <content>Settings as a command line gives them.</content>
 public sealed partial record NvmeOptions
 {
-    private const string Accepted = "size, block, file, readonly, namespaces, serial, model, queues and entries";
+    private const string Accepted = "size, block, file, readonly, namespaces, serial, model, queues, entries and poll";
 
     /// <summary>Makes options from settings as a command line gives them.</summary>
     /// <param name="settings">
     /// <c>size=64M</c>, <c>block=512</c>, <c>file=PATH</c> (then <c>size</c> counts when the file is made), <c>readonly=on</c>,
-    /// <c>namespaces=1</c> (all alike, in memory), <c>serial=TEXT</c>, <c>model=TEXT</c>, <c>queues=16</c>, <c>entries=1024</c>. Sizes may end in K, M, G or T.
+    /// <c>namespaces=1</c> (all alike, in memory), <c>serial=TEXT</c>, <c>model=TEXT</c>, <c>queues=16</c>, <c>entries=1024</c>,
+    /// <c>poll=on</c>. Sizes may end in K, M, G or T.
     /// </param>
     /// <returns>The options. Nothing is opened yet.</returns>
     /// <exception cref="FormatException">A setting is unknown or its value is not accepted; the message says what is.</exception>
@@ -55,6 +56,9 @@ public sealed partial record NvmeOptions
                     break;
                 case "entries":
                     options = options with { QueueEntries = Number(setting, value) };
+                    break;
+                case "poll":
+                    options = options with { Polled = Switch(setting, value) };
                     break;
                 default:
                     throw new FormatException($"nvme setting '{setting}' is not accepted; {Accepted} are known.");

@@ -18,6 +18,12 @@ public sealed partial record NvmeOptions
     /// <summary>The namespaces, from identifier 1; 1 to 256.</summary>
     public IReadOnlyList<NvmeNamespaceOptions> Namespaces { get; init; } = [new NvmeNamespaceOptions()];
 
+    /// <summary>
+    /// Whether the doorbells are shared memory that a thread looks at all the time, instead of registers whose write wakes the
+    /// controller. It takes a processor while the controller is enabled, and saves the way through the kernel for each command.
+    /// </summary>
+    public bool Polled { get; init; }
+
     /// <summary>What is wrong with the settings.</summary>
     /// <returns>A sentence that says what is accepted; null when all is well.</returns>
     internal string? FindMistake()

@@ -11,7 +11,7 @@ internal static class AsyncEventRequestCommand
             return request.Refuse(NvmeStatus.EventLimitExceeded, location: 0);
         }
 
-        events.Continue();
+        request.Controller.ScheduleEvents();
         return NvmeStatus.Deferred;
     }
 }

@@ -118,6 +118,10 @@ internal sealed partial class NvmeController
         AddCompletions(completion);
         AddSubmissions(0, submissions, AdminSubmissionAddress & ~inPage, priority: 0, completion);
         Status = (Status & ~StatusShutdownMask) | StatusReady;
+        if (SharedDoorbells is not null)
+        {
+            _poller!.Schedule();
+        }
     }
 
     /// <summary>What a controller reset does to everything but CC, CSTS and the admin queue registers (§3.7.2). State lock held.</summary>

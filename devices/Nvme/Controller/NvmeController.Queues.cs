@@ -7,7 +7,7 @@ namespace Vfio.Devices.Nvme;
 internal sealed partial class NvmeController
 {
     /// <summary>Commands that are fetched at a time.</summary>
-    private const int BatchLength = 16;
+    public const int BatchLength = 16;
 
     // Indexed by queue identifier. Changed with the state lock held, read without.
     private readonly SubmissionQueue?[] _submissions;
@@ -32,6 +32,7 @@ internal sealed partial class NvmeController
     {
         lock (StateLock)
         {
+            ClearDoorbell(queue.Id, isHead: true);
             _completions[queue.Id] = queue;
         }
     }
@@ -45,7 +46,9 @@ internal sealed partial class NvmeController
             _works[id] ??= _device.CreateWork($"queue {id}", _ => Run(id));
             var queue = new SubmissionQueue(Dma, id, size, address, priority, completions, request);
             completions.Users++;
+            ClearDoorbell(id, isHead: false);
             Volatile.Write(ref _submissions[id], queue);
+            UpdatePolled();
         }
     }
 
@@ -60,11 +63,17 @@ internal sealed partial class NvmeController
                 _submissions[queue.Id] = null;
                 queue.Completions.Users--;
                 Retired.Add(queue.Statistics);
+                UpdatePolled();
             }
         }
 
         lock (queue.Turn)
         {
+            if (queue.HasFirstOfPair)
+            {
+                queue.HasFirstOfPair = false;
+                queue.Completions.Release(1);
+            }
         }
     }
 
@@ -90,10 +99,23 @@ internal sealed partial class NvmeController
         }
     }
 
-    /// <summary>Posts a completion and, unless more follow at once, interrupts.</summary>
-    public void Post(CompletionQueue completions, NvmeRequest request, SubmissionQueue queue, NvmeStatus status)
+    /// <summary>Posts the completion of a command, into a slot that was reserved.</summary>
+    public void Complete(NvmeRequest request, NvmeStatus status)
     {
-        if (completions.Post(request.Result, request.Result1, (ushort)queue.Head, queue.Id, request.Command.CommandId, status) != Errno.None && !queue.IsClosed)
+        SubmissionQueue queue = request.Queue;
+        if (queue.IsClosed)
+        {
+            // Whatever became of it: the host has taken the queue back.
+            queue.Completions.Release(1);
+            return;
+        }
+
+        if (status != NvmeStatus.Success)
+        {
+            Errors.Add(request, status);
+        }
+
+        if (queue.Completions.Post(request.Result, request.Result1, (ushort)queue.Head, queue.Id, request.Command.CommandId, status) != Errno.None && !queue.IsClosed)
         {
             Fail("a completion queue cannot be written");
         }
@@ -129,7 +151,7 @@ internal sealed partial class NvmeController
             return false;
         }
 
-        Span<NvmeCommand> commands = stackalloc NvmeCommand[BatchLength];
+        Span<NvmeCommand> commands = queue.Request.Batch;
         Errno error = queue.Peek(commands[..reserved], out int count);
         if (error != Errno.None)
         {
@@ -157,11 +179,16 @@ internal sealed partial class NvmeController
     }
 
     /// <summary>Executes one command.</summary>
-    /// <returns>Whether it was completed.</returns>
+    /// <returns>Whether its slot is used: by its completion, or kept for that of the first of a fused pair.</returns>
     private bool Execute(SubmissionQueue queue, in NvmeCommand command)
     {
         NvmeRequest request = queue.Request;
         request.Queue = queue;
+        if (queue.Id != 0 && (command.Fuse != 0 || queue.HasFirstOfPair))
+        {
+            return FusedCommands.Execute(request, command);
+        }
+
         request.Begin(command);
         NvmeStatus status = queue.Id == 0 ? AdminCommands.Execute(request) : IoCommands.Execute(request);
         if (status == NvmeStatus.Deferred)
@@ -169,12 +196,7 @@ internal sealed partial class NvmeController
             return false;
         }
 
-        if (status != NvmeStatus.Success)
-        {
-            Errors.Add(request, status);
-        }
-
-        Post(queue.Completions, request, queue, status);
+        Complete(request, status);
         return true;
     }
 
@@ -199,6 +221,7 @@ internal sealed partial class NvmeController
         }
 
         Array.Clear(_completions);
+        UpdatePolled();
     }
 
     /// <summary>Waits for commands under way in closed queues. No lock held.</summary>

@@ -113,7 +113,7 @@ internal sealed partial class NvmeController
 
         if (queue == 0)
         {
-            Events.Continue();
+            ScheduleEvents();
         }
 
         if (_device.Interrupts.Mode != InterruptMode.Msix)

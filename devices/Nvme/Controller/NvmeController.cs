@@ -16,6 +16,7 @@ internal sealed partial class NvmeController : IDisposable
     private readonly NvmeDevice _device;
     private readonly NvmeOptions _options;
     private readonly NvmeNamespace[] _namespaces;
+    private DeviceWork? _events;
     private bool _isStarted;
 
     public NvmeController(NvmeDevice device, NvmeOptions options)
@@ -44,6 +45,7 @@ internal sealed partial class NvmeController : IDisposable
             throw;
         }
 
+        SharedDoorbells = options.Polled ? new BarMemory("nvme doorbells", DoorbellLength(pairs)) : null;
         Features = new FeatureSet(options.Queues, pairs, _namespaces.Length);
         DefaultFeatures = new FeatureSet(options.Queues, pairs, _namespaces.Length);
         Events = new EventQueue(this);
@@ -99,8 +101,13 @@ internal sealed partial class NvmeController : IDisposable
     public void Start()
     {
         _life = _device.CreateWork("controller", Live);
+        _events = _device.CreateWork("events", _ => Events.Post());
+        _poller = _device.CreateWork("poller", Poll, longRunning: true);
         _isStarted = true;
     }
+
+    /// <summary>There may be events to complete requests with. Any thread, also with the state lock held.</summary>
+    public void ScheduleEvents() => _events!.Schedule();
 
     /// <summary>Finds a namespace.</summary>
     /// <returns>Null for identifiers that name none.</returns>

@@ -1,6 +1,6 @@
 namespace Vfio.Devices.Nvme;
 
-/// <summary>The NVM command set (NVM Command Set 1.0 §3): which class executes which opcode.</summary>
+/// <summary>The NVM command set (NVM Command Set 1.0 §3): which class executes which opcode. Fused pairs are for <see cref="FusedCommands"/>.</summary>
 internal static class IoCommands
 {
     public static NvmeStatus Execute(NvmeRequest request)
@@ -9,11 +9,6 @@ internal static class IoCommands
         if (command.DataPointerKind == 3)
         {
             return request.Refuse(NvmeStatus.InvalidField, location: 1, bit: 6);
-        }
-
-        if (command.Fuse != 0)
-        {
-            return request.Refuse(NvmeStatus.InvalidField, location: 1);
         }
 
         return (IoOpcode)command.Opcode switch

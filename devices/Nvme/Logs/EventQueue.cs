@@ -5,7 +5,8 @@ namespace Vfio.Devices.Nvme;
 /// <summary>Asynchronous events and the host's requests for them (NVMe Base 2.0 §5.2): a request completes when there is an event, and no sooner.</summary>
 /// <remarks>
 /// Events of a type are held back from the time one is reported until the host has read its log page. What waits is bounded: a few
-/// requests, and each event once. Its lock is taken inside the state lock, and encloses that of the admin completion queue.
+/// requests, and each event once. Its lock is taken inside the state lock and encloses nothing: completions are posted by a work,
+/// since register handlers report events too.
 /// </remarks>
 internal sealed class EventQueue(NvmeController controller)
 {
@@ -66,7 +67,7 @@ internal sealed class EventQueue(NvmeController controller)
             }
         }
 
-        Continue();
+        controller.ScheduleEvents();
     }
 
     /// <summary>The host has read a log page: events of the types that it belongs to may be reported again.</summary>
@@ -83,33 +84,34 @@ internal sealed class EventQueue(NvmeController controller)
             };
         }
 
-        Continue();
+        controller.ScheduleEvents();
     }
 
-    /// <summary>Completes requests while there are events, and room for completions.</summary>
-    public void Continue()
+    /// <summary>Completes requests while there are events, and room for completions. Run by one thread at a time, without a lock.</summary>
+    public void Post()
     {
-        CompletionQueue? completions = controller.FindCompletions(0);
-        if (completions is null)
+        if (controller.FindCompletions(0) is not { } completions)
         {
             return;
         }
 
         bool posted = false;
-        lock (_lock)
+        while (completions.Reserve(1) == 1)
         {
-            while (_requestCount != 0 && FindEvent() is >= 0 and int found && completions.Reserve(1) == 1)
+            if (!TryTake(out AsyncEvent happened, out ushort request))
             {
-                AsyncEvent happened = _events[found];
-                _events.AsSpan(found + 1, _eventCount - found - 1).CopyTo(_events.AsSpan(found));
-                _eventCount--;
-                _heldTypes |= Bit(happened);
-                ushort request = _requests[0];
-                _requests.AsSpan(1, _requestCount - 1).CopyTo(_requests);
-                _requestCount--;
-                ushort head = (ushort)(controller.FindSubmissions(0)?.Head ?? 0);
-                posted |= completions.Post((uint)happened, 0, head, submissionQueue: 0, request, NvmeStatus.Success) == Errno.None;
+                completions.Release(1);
+                break;
             }
+
+            ushort head = (ushort)(controller.FindSubmissions(0)?.Head ?? 0);
+            if (completions.Post((uint)happened, 0, head, submissionQueue: 0, request, NvmeStatus.Success) != Errno.None)
+            {
+                controller.Fail("a completion queue cannot be written");
+                return;
+            }
+
+            posted = true;
         }
 
         if (posted)
@@ -130,6 +132,29 @@ internal sealed class EventQueue(NvmeController controller)
     }
 
     private static uint Bit(AsyncEvent happened) => 1U << (int)((uint)happened & 7);
+
+    private bool TryTake(out AsyncEvent happened, out ushort request)
+    {
+        lock (_lock)
+        {
+            int found = FindEvent();
+            if (_requestCount == 0 || found < 0)
+            {
+                happened = default;
+                request = 0;
+                return false;
+            }
+
+            happened = _events[found];
+            _events.AsSpan(found + 1, _eventCount - found - 1).CopyTo(_events.AsSpan(found));
+            _eventCount--;
+            _heldTypes |= Bit(happened);
+            request = _requests[0];
+            _requests.AsSpan(1, _requestCount - 1).CopyTo(_requests);
+            _requestCount--;
+            return true;
+        }
+    }
 
     private int FindEvent()
     {

@@ -37,10 +37,13 @@ internal sealed class CompletionQueue(DmaSpace dma, int id, uint size, ulong add
     /// <summary>How many submission queues post here. Guarded by the device's state lock.</summary>
     public int Users { get; set; }
 
+    /// <summary>What the poller last saw in the shared doorbell.</summary>
+    public uint SeenHead { get; set; }
+
     /// <summary>Whether entries wait for the host: the level of a pin.</summary>
     public bool HasEntries => Volatile.Read(ref _head) != Volatile.Read(ref _tail);
 
-    /// <summary>Posts nothing any more. A post under way ends first.</summary>
+    /// <summary>Posts nothing any more; does not wait for a post under way.</summary>
     public void Close()
     {
         _closed = true;
@@ -94,7 +97,7 @@ internal sealed class CompletionQueue(DmaSpace dma, int id, uint size, ulong add
         }
     }
 
-    /// <summary>The host has taken completions. Runs with the device's state lock held.</summary>
+    /// <summary>The host has taken completions. Called by one thread at a time: with the device's state lock held, or by the poller.</summary>
     /// <param name="head">What it wrote.</param>
     /// <param name="wasStarved">Whether submissions wait for room.</param>
     /// <returns>False for a value outside of what was posted.</returns>

@@ -25,6 +25,9 @@ internal sealed class NvmeRequest(NvmeController controller)
     /// <summary>The command, copied from the host's memory once.</summary>
     public NvmeCommand Command;
 
+    /// <summary>Commands that were fetched together.</summary>
+    public NvmeCommand[] Batch { get; } = new NvmeCommand[NvmeController.BatchLength];
+
     /// <summary>Dword 0 of the completion.</summary>
     public uint Result { get; set; }
 

@@ -35,6 +35,9 @@ internal sealed class SubmissionQueue(DmaSpace dma, int id, uint size, ulong add
     /// <summary>The queue was deleted or the controller stopped: nothing of it may reach the host any more.</summary>
     public bool IsClosed => _closed;
 
+    /// <summary>What the poller last saw in the shared doorbell.</summary>
+    public uint SeenTail { get; set; }
+
     /// <summary>The first command of a fused pair waits for the second. Guarded by <see cref="Turn"/>.</summary>
     public bool HasFirstOfPair { get; set; }
 

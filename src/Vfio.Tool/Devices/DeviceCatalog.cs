@@ -55,6 +55,7 @@ internal static class DeviceCatalog
                 new DeviceSetting("model", "1 to 40 characters", "Vfio.NET NVMe Controller"),
                 new DeviceSetting("queues", "pairs of I/O queues, 1 to 256", "16"),
                 new DeviceSetting("entries", "of the longest queue, 2 to 65536", "1024"),
+                new DeviceSetting("poll", "on or off: whether a thread looks at shared doorbells", "off"),
             ],
             static settings =>
             {

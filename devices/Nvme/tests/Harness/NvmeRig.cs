@@ -9,8 +9,10 @@ internal sealed class NvmeRig : IAsyncDisposable
     public const uint Csts = 0x1C;
     public const uint EnabledConfiguration = 0x0046_0001;
 
+    private const ulong LargestPage = 64 * 1024;
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
     private readonly List<DmaBuffer> _buffers = [];
+    private ulong _nextIova = 0x1000_0000;
 
     public NvmeRig(NvmeOptions? options = null, bool overSocket = false, bool enable = true)
     {
@@ -37,7 +39,8 @@ internal sealed class NvmeRig : IAsyncDisposable
 
     public DmaBuffer Allocate(int length)
     {
-        DmaBuffer buffer = Connection.AllocateDma((nuint)length);
+        DmaBuffer buffer = Connection.AllocateDma((nuint)length, iova: _nextIova);
+        _nextIova += ((ulong)length + LargestPage - 1) & ~(LargestPage - 1);
         _buffers.Add(buffer);
         return buffer;
     }
@@ -106,7 +109,7 @@ internal sealed class NvmeRig : IAsyncDisposable
         else
         {
             Span<ulong> list = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, ulong>(Data.Slice(ListOffset, 8192));
-            for (int i = 0; left > 0; i++, left -= 4096, next += 4096)
+            for (int i = 0; left > 0 && i < list.Length; i++, left -= 4096, next += 4096)
             {
                 list[i] = next;
             }

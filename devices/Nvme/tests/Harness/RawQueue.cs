@@ -76,6 +76,13 @@ internal sealed class RawQueue(NvmeRig rig, int id, int size, DmaBuffer submissi
         return completion;
     }
 
+    /// <summary>Goes on with the completions of another pair, after only the submission queue was made anew.</summary>
+    public RawQueue Following(RawQueue other)
+    {
+        (_head, _phase) = (other._head, other._phase);
+        return this;
+    }
+
     /// <summary>Executes one command.</summary>
     public RawCompletion Execute(RawCommand command)
     {

@@ -1,0 +1,102 @@
+using System.Runtime.InteropServices;
+using Vfio.Pci;
+
+namespace Vfio.Devices.Nvme;
+
+/// <content>Doorbells in shared memory, which one thread looks at all the time and for which it runs all queues (<see cref="NvmeOptions.Polled"/>).</content>
+internal sealed partial class NvmeController
+{
+    private DeviceWork? _poller;
+
+    /// <summary>The queues that the poller runs; replaced with the state lock held. Empty while the controller is disabled.</summary>
+    private volatile SubmissionQueue[] _polled = [];
+
+    /// <summary>The doorbells; null when they are registers.</summary>
+    public BarMemory? SharedDoorbells { get; }
+
+    /// <summary>Bytes of the doorbells: whole pages, so that they can be mapped.</summary>
+    public static ulong DoorbellLength(int pairs)
+    {
+        ulong page = (ulong)Environment.SystemPageSize;
+        return (((ulong)pairs * DoorbellBlock.Stride) + page - 1) / page * page;
+    }
+
+    /// <summary>A queue begins with its doorbell at zero, whatever is left there of an earlier one. State lock held.</summary>
+    private void ClearDoorbell(int queue, bool isHead) => SharedDoorbells?.Write((ulong)((queue * DoorbellBlock.Stride) + (isHead ? 4 : 0)), 4, 0);
+
+    /// <summary>Takes over which queues there are. State lock held.</summary>
+    private void UpdatePolled()
+    {
+        if (SharedDoorbells is not null)
+        {
+            _polled = [.. _submissions.Where(static queue => queue is not null)!];
+        }
+    }
+
+    /// <summary>Runs from the enable until the queues are gone.</summary>
+    private void Poll(WorkTurn turn)
+    {
+        BarMemory doorbells = SharedDoorbells!;
+        while (!turn.IsCancelled && _polled is { Length: > 0 } queues)
+        {
+            // The memory is replaced only after the last close, which waits for this run.
+            ReadOnlySpan<uint> values = MemoryMarshal.Cast<byte, uint>(doorbells.Slice(0, (int)doorbells.Size));
+            bool isIdle = true;
+            foreach (SubmissionQueue queue in queues)
+            {
+                uint tail = Volatile.Read(in values[queue.Id * 2]);
+                if (tail != queue.SeenTail)
+                {
+                    queue.SeenTail = tail;
+                    if (!queue.MoveTail(tail))
+                    {
+                        Events.Report(AsyncEvent.InvalidDoorbellValue);
+                    }
+                }
+
+                CompletionQueue completions = queue.Completions;
+                uint head = Volatile.Read(in values[(completions.Id * 2) + 1]);
+                if (head != completions.SeenHead)
+                {
+                    completions.SeenHead = head;
+                    PollHead(completions, head);
+                }
+
+                if (queue.HasCommands)
+                {
+                    lock (queue.Turn)
+                    {
+                        isIdle &= queue.IsClosed || !RunBatch(queue);
+                    }
+                }
+            }
+
+            if (isIdle)
+            {
+                Thread.SpinWait(1);
+            }
+        }
+    }
+
+    private void PollHead(CompletionQueue completions, uint head)
+    {
+        if (!completions.MoveHead(head, out _))
+        {
+            Events.Report(AsyncEvent.InvalidDoorbellValue);
+            return;
+        }
+
+        if (completions.Id == 0)
+        {
+            ScheduleEvents();
+        }
+
+        if (_device.Interrupts.Mode != InterruptMode.Msix)
+        {
+            lock (StateLock)
+            {
+                UpdatePin();
+            }
+        }
+    }
+}
