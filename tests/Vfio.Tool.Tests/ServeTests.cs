@@ -193,6 +193,7 @@ public sealed class ServeTests
         (await ToolProcess.RunAsync("serve", "edu", "--socket-path", path, "--set", "dma_mask=lots")).ShouldFail(2, "dma_mask=lots");
         (await ToolProcess.RunAsync("serve", "edu", "--socket-path", path, "--set", "dma_mask")).ShouldFail(2, "KEY=VALUE", "dma_mask");
         (await ToolProcess.RunAsync("serve", "serial", "--socket-path", path, "--set", "ports=3")).ShouldFail(2, "ports=3", "1, 2, 4 or 8");
+        (await ToolProcess.RunAsync("serve", "edu", "--socket-path", path, "--client-memory", "mapped")).ShouldFail(2, "--client-memory", "mapped", "safe", "trusted", "nevermap");
         (await ToolProcess.RunAsync("serve", "edu", "--socket-path", path, "--second-client", "queue")).ShouldFail(2, "--second-client", "queue", "refuse", "wait");
         (await ToolProcess.RunAsync("serve", "edu", "--socket-path", path, "--log-level", "loud")).ShouldFail(2, "--log-level", "loud", "warning");
         (await ToolProcess.RunAsync("serve", "edu", "--config", sockets["absent"])).ShouldFail(2, "--config");

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Microsoft.Extensions.Logging;
+using Vfio.Iommu;
 using Vfio.Tool.Devices;
 using Vfio.Tool.Output;
 using Vfio.Tool.Serving;
@@ -26,10 +27,14 @@ internal static class ServeCommand
             0,
             "a number of microseconds from 0",
             static value => value >= 0);
+        Option<DescriptorMemoryPolicy> memory = CommonOptions.Choice(
+            "--client-memory",
+            "How the client's memory is reached; 'trusted' maps what cannot be sealed too, and a client that shrinks it ends the server",
+            DescriptorMemoryPolicy.Safe);
         Option<LogLevel> level = CommonOptions.LogLevel();
         Command command = new("serve", "Serve a device to vfio-user clients such as QEMU. Prints 'listening PATH' when ready; ends at SIGTERM.")
         {
-            device, path, fd, set, config, second, busyPoll, level,
+            device, path, fd, set, config, second, busyPoll, memory, level,
         };
         command.SetAction(async result =>
         {
@@ -37,6 +42,7 @@ internal static class ServeCommand
             {
                 SecondClient = result.GetValue(second),
                 BusyPoll = TimeSpan.FromMicroseconds(result.GetValue(busyPoll)),
+                ClientMemory = result.GetValue(memory),
             };
             int? descriptor = result.GetResult(fd) is { Implicit: false } ? result.GetValue(fd) : null;
             string[] settings = result.GetValue(set) ?? [];
