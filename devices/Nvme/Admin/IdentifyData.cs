@@ -25,7 +25,6 @@ internal static class IdentifyData
         page[77] = ControllerCapabilities.MaxTransferShift;                                         // MDTS
         BinaryPrimitives.WriteUInt16LittleEndian(page[78..], 1);                                    // CNTLID
         BinaryPrimitives.WriteUInt32LittleEndian(page[80..], ControllerCapabilities.Version);       // VER
-        BinaryPrimitives.WriteUInt32LittleEndian(page[92..], 1U << 8);                              // OAES: namespace attributes
         page[111] = 1;                                                                              // CNTRLTYPE: I/O controller
         page[258] = 3;                                                                              // ACL
         page[259] = EventQueue.Limit - 1;                                                           // AERL

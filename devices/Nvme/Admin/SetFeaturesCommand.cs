@@ -66,7 +66,18 @@ internal static class SetFeaturesCommand
                 return NvmeStatus.Success;
             default:
                 features.AsyncEvents = value;
+                ReportTemperature(request.Controller);
                 return NvmeStatus.Success;
+        }
+    }
+
+    /// <summary>A threshold that is crossed is an event, if the host wants such events.</summary>
+    private static void ReportTemperature(NvmeController controller)
+    {
+        const uint TemperatureWarnings = 2;
+        if ((controller.Features.AsyncEvents & TemperatureWarnings) != 0 && controller.Features.IsWarning(LogPages.Temperature))
+        {
+            controller.Events.Report(AsyncEvent.TemperatureThreshold);
         }
     }
 
@@ -86,9 +97,11 @@ internal static class SetFeaturesCommand
         {
             case 0:
                 features.OverTemperature = (ushort)value;
+                ReportTemperature(request.Controller);
                 return NvmeStatus.Success;
             case 1:
                 features.UnderTemperature = (ushort)value;
+                ReportTemperature(request.Controller);
                 return NvmeStatus.Success;
             default:
                 return request.Refuse(NvmeStatus.InvalidField, location: 46, bit: 4);

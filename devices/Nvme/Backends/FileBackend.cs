@@ -7,6 +7,9 @@ namespace Vfio.Devices.Nvme;
 /// <summary>Blocks in a raw image file. The file is locked against others that lock (<c>flock(2)</c>) while the backend is open.</summary>
 public sealed class FileBackend : INvmeBackend
 {
+    /// <summary>The shortest image: a block of the larger kind.</summary>
+    public const ulong MinimumLength = 4096;
+
     private const int ZerosLength = 64 * 1024;
     private static readonly byte[] s_zeros = new byte[ZerosLength];
     private readonly SafeFileHandle _file;
@@ -16,10 +19,9 @@ public sealed class FileBackend : INvmeBackend
     /// <param name="path">The file.</param>
     /// <param name="size">Its length in bytes when it is made or empty; 0 to take what there is.</param>
     /// <param name="isReadOnly">Whether it must exist and is not written.</param>
-    /// <exception cref="IOException">The file cannot be opened, or somebody else has it open.</exception>
+    /// <exception cref="IOException">The file cannot be opened, somebody else has it open, or it is no regular file of at least <see cref="MinimumLength"/> bytes.</exception>
     /// <exception cref="UnauthorizedAccessException">The file may not be opened.</exception>
     /// <exception cref="LinuxException">The file cannot be given its length.</exception>
-    /// <exception cref="ArgumentException">The path names no regular file, or the file is empty and no size is given.</exception>
     public FileBackend(string path, ulong size = 0, bool isReadOnly = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -129,17 +131,19 @@ public sealed class FileBackend : INvmeBackend
         _descriptor.TryGetStatus(out FileStatus status).ThrowIfError($"look at '{path}'");
         if (status.Kind != FileKind.Regular)
         {
-            throw new ArgumentException($"'{path}' is a {status.Kind}; a namespace lies in a regular file.", nameof(path));
+            throw new IOException($"'{path}' is a {status.Kind}; a namespace lies in a regular file.");
         }
 
-        if (status.Size != 0)
+        if (status.Size != 0 || IsReadOnly)
         {
-            return status.Size;
+            return status.Size >= MinimumLength
+                ? status.Size
+                : throw new IOException($"'{path}' has {status.Size} bytes; an image has at least {MinimumLength}.");
         }
 
-        if (size == 0 || IsReadOnly)
+        if (size < MinimumLength)
         {
-            throw new ArgumentException($"'{path}' is empty; give a size to make an image.", nameof(size));
+            throw new IOException($"'{path}' is to be made with {size} bytes; an image has at least {MinimumLength}.");
         }
 
         _descriptor.TrySetLength(size).ThrowIfError($"give '{path}' a length of {size} bytes");

@@ -55,6 +55,9 @@ internal sealed class FeatureSet
     /// <summary>Which events the host wants to hear of.</summary>
     public uint AsyncEvents { get; set; }
 
+    /// <summary>Whether a temperature is at or beyond a threshold (NVMe Base 2.0 §5.27.1.3).</summary>
+    public bool IsWarning(ushort temperature) => temperature >= OverTemperature || temperature <= UnderTemperature;
+
     public void Reset()
     {
         Arbitration = 0;

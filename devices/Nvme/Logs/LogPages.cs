@@ -6,7 +6,8 @@ namespace Vfio.Devices.Nvme;
 /// <summary>The log pages (NVMe Base 2.0 §5.16.1). Pages are given zeroed; the methods tell how long the log is.</summary>
 internal static class LogPages
 {
-    private const ushort Temperature = 310;
+    /// <summary>The composite temperature, in kelvin. It does not change.</summary>
+    public const ushort Temperature = 310;
 
     /// <summary>CSUPP: the command is supported.</summary>
     private const uint IsSupported = 1;
@@ -28,9 +29,7 @@ internal static class LogPages
     /// <summary>Log page 02h: SMART and health.</summary>
     public static int WriteHealth(Span<byte> page, NvmeController controller)
     {
-        FeatureSet features = controller.Features;
-        bool isWarm = Temperature >= features.OverTemperature || Temperature <= features.UnderTemperature;
-        page[0] = (byte)(isWarm ? 2 : 0);                                                   // Critical warning
+        page[0] = (byte)(controller.Features.IsWarning(Temperature) ? 2 : 0);                          // Critical warning
         BinaryPrimitives.WriteUInt16LittleEndian(page[1..], Temperature);                   // Composite temperature, K
         page[3] = 100;                                                                      // Available spare
         page[4] = 10;                                                                       // Available spare threshold

@@ -69,7 +69,12 @@ public sealed class BackendTests
     {
         string folder = Path.GetTempPath();
         Assert.ThrowsAny<SystemException>(() => new FileBackend(folder));
-        Assert.Throws<ArgumentException>(() => new FileBackend("/dev/null", size: 4096));
+        Assert.Throws<IOException>(() => new FileBackend("/dev/null", size: 4096));
+        string small = Path.GetTempFileName();
+        Assert.Throws<IOException>(() => new FileBackend(small));
+        File.WriteAllBytes(small, new byte[4095]);
+        Assert.Throws<IOException>(() => new FileBackend(small, size: 8192));
+        File.Delete(small);
         Assert.Throws<FileNotFoundException>(() => new FileBackend(Path.Combine(folder, "there is no such file"), isReadOnly: true));
     }
 

@@ -97,13 +97,21 @@ public sealed class EventTests
     }
 
     [Fact]
-    public async Task Temperature_threshold_shows_in_the_health_log()
+    public async Task Temperature_threshold_shows_in_the_health_log_and_as_an_event()
     {
         await using var rig = new NvmeRig();
         Assert.Equal(0, rig.Admin.Execute(new RawCommand(0x09).Set(10, 4).Set(11, 300)).Status);
 
         Assert.Equal(0, rig.Admin.Execute(ReadLog(rig, 2)).Status);
         Assert.Equal(2, rig.Data.Span[0]);
+
+        // Also as an event, once the host asks for such.
+        ushort request = rig.Admin.Submit(new RawCommand(0x0C));
+        Thread.Sleep(20);
+        Assert.False(rig.Admin.TryTake(out _));
+        rig.Admin.Submit(new RawCommand(0x09).Set(10, 0x0B).Set(11, 2));
+        RawCompletion[] completions = [rig.Admin.Take(), rig.Admin.Take()];
+        Assert.Equal(0x02_01_01U, Assert.Single(completions, completion => completion.Cid == request).Result);
         Assert.Equal(300U, rig.Admin.Execute(new RawCommand(0x0A).Set(10, 4)).Result);
         Assert.Equal(343U, rig.Admin.Execute(new RawCommand(0x0A).Set(10, 4 | (1U << 8))).Result);
     }
