@@ -78,18 +78,24 @@ public sealed class NvmeGuestTests
             Assert.Equal("kept", await guest.RunAsync("dd if=/dev/nvme0n1 bs=1 skip=512 count=4 2>/dev/null"));
         }
 
+        // A function level reset, around which the driver stops and starts the controller.
+        Assert.Equal("flr", await guest.RunAsync($"cat /sys/bus/pci/devices/{Address}/reset_method | cut -d' ' -f1"));
+        await guest.RunAsync($"echo 1 >/sys/bus/pci/devices/{Address}/reset");
+        await guest.WaitUntilAsync("[ \"$(cat /sys/class/nvme/nvme0/state)\" = live ]");
         await guest.RunAsync("echo 1 >/sys/class/nvme/nvme0/reset_controller");
         await guest.WaitUntilAsync("[ \"$(cat /sys/class/nvme/nvme0/state)\" = live ]");
         Assert.Equal("kept", await guest.RunAsync("dd if=/dev/nvme0n1 bs=1 skip=512 count=4 iflag=direct 2>/dev/null || dd if=/dev/nvme0n1 bs=1 skip=512 count=4 2>/dev/null"));
     }
 
     [Theory]
-    [InlineData("pci=nomsi")]
-    [InlineData("nvme.use_threaded_interrupts=1")]
-    public async Task Linux_driver_works_with_other_interrupts(string kernelArguments)
+    [InlineData("pci=nomsi", false)]
+    [InlineData("nvme.use_threaded_interrupts=1", false)]
+    [InlineData("", true)]
+    [InlineData("pci=nomsi", true)]
+    public async Task Linux_driver_works_with_other_interrupts_and_doorbells(string kernelArguments, bool polled)
     {
         using var scratch = new ScratchFolder();
-        await using var served = new ServedNvme(scratch, new NvmeOptions());
+        await using var served = new ServedNvme(scratch, new NvmeOptions { Polled = polled });
         await using GuestMachine guest = await GuestMachine.BootAsync(new GuestOptions { Devices = [served.Device.At(4)], KernelArguments = kernelArguments });
         await guest.WaitUntilAsync("[ -b /dev/nvme0n1 ]");
 
