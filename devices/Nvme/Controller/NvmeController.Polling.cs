@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 using Vfio.Pci;
 
 namespace Vfio.Devices.Nvme;
@@ -73,8 +74,21 @@ internal sealed partial class NvmeController
 
             if (isIdle)
             {
-                Thread.SpinWait(1);
+                Pause();
             }
+        }
+    }
+
+    /// <summary>One instruction that tells the processor of a loop that waits; <see cref="Thread.SpinWait"/> measures time as well, which delays the look.</summary>
+    private static void Pause()
+    {
+        if (X86Base.IsSupported)
+        {
+            X86Base.Pause();
+        }
+        else
+        {
+            Thread.SpinWait(1);
         }
     }
 
