@@ -28,10 +28,22 @@ internal sealed partial class NvmeController
     /// <summary>Takes over which queues there are. State lock held.</summary>
     private void UpdatePolled()
     {
-        if (SharedDoorbells is not null)
+        if (SharedDoorbells is null)
         {
-            _polled = [.. _submissions.Where(static queue => queue is not null)!];
+            return;
         }
+
+        int count = 0;
+        var queues = new SubmissionQueue[_submissions.Length];
+        foreach (SubmissionQueue? queue in _submissions)
+        {
+            if (queue is not null)
+            {
+                queues[count++] = queue;
+            }
+        }
+
+        _polled = queues[..count];
     }
 
     /// <summary>Runs from the enable until the queues are gone.</summary>
@@ -100,7 +112,7 @@ internal sealed partial class NvmeController
             return;
         }
 
-        if (completions.Id == 0)
+        if (completions.Id == 0 && Events.IsWaiting)
         {
             ScheduleEvents();
         }

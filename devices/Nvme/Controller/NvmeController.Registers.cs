@@ -111,7 +111,7 @@ internal sealed partial class NvmeController
             ScheduleUsers(completions);
         }
 
-        if (queue == 0)
+        if (queue == 0 && Events.IsWaiting)
         {
             ScheduleEvents();
         }

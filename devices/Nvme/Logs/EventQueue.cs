@@ -22,6 +22,9 @@ internal sealed class EventQueue(NvmeController controller)
     /// <summary>Types that the host has been told of and has not acknowledged.</summary>
     private uint _heldTypes;
 
+    /// <summary>Whether there are events and requests for them, so that room for a completion may be all that is missing.</summary>
+    public bool IsWaiting => Volatile.Read(ref _requestCount) != 0 && Volatile.Read(ref _eventCount) != 0;
+
     /// <summary>Takes a request.</summary>
     /// <returns>False when there are as many as may be.</returns>
     public bool TryAdd(ushort commandId)

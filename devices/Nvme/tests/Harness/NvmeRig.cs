@@ -1,4 +1,5 @@
 using Vfio.Testing;
+using Vfio.User;
 
 namespace Vfio.Devices.Nvme.Tests.Harness;
 
@@ -14,9 +15,11 @@ internal sealed class NvmeRig : IAsyncDisposable
     private readonly List<DmaBuffer> _buffers = [];
     private ulong _nextIova = 0x1000_0000;
 
-    public NvmeRig(NvmeOptions? options = null, bool overSocket = false, bool enable = true)
+    public NvmeRig(NvmeOptions? options = null, bool overSocket = false, bool enable = true, VfioUserServerOptions? server = null)
     {
-        Pair = overSocket ? DevicePair.OverSocket(() => new NvmeDevice(options)) : DevicePair.Local(() => new NvmeDevice(options));
+        Pair = overSocket || server is not null
+            ? DevicePair.OverSocket(() => new NvmeDevice(options), new DevicePairOptions { Server = server })
+            : DevicePair.Local(() => new NvmeDevice(options));
         Data = Allocate(2 << 20);
         if (enable)
         {
