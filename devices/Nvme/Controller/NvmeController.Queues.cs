@@ -110,7 +110,7 @@ internal sealed partial class NvmeController
             return;
         }
 
-        if (status != NvmeStatus.Success)
+        if (status.IsLogged())
         {
             Errors.Add(request, status);
         }

@@ -17,6 +17,7 @@ internal static class CompareCommand
     /// <summary>Compares the data of a command with the blocks.</summary>
     public static NvmeStatus Compare(NvmeRequest request, in BlockRange range)
     {
+        request.Queue.Statistics.CountRead(range.Length);
         Span<byte> host = request.Bounce[..PieceLength];
         Span<byte> blocks = request.Bounce[PieceLength..];
         NvmeStatus status = request.Data.Begin(request.Command, range.Length, request.Controller.PageSize);

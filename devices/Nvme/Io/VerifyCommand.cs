@@ -18,6 +18,7 @@ internal static class VerifyCommand
             left -= piece.Length;
         }
 
+        request.Queue.Statistics.CountVerified(range.Length);
         return status;
     }
 }

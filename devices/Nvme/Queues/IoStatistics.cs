@@ -16,12 +16,17 @@ internal sealed class IoStatistics
 
     public long WriteCommands => Volatile.Read(ref _writeCommands);
 
+    /// <summary>Blocks were read for the host, or compared with its memory.</summary>
     public void CountRead(long bytes)
     {
         _bytesRead += bytes;
         _readCommands++;
     }
 
+    /// <summary>Blocks were read and not transferred.</summary>
+    public void CountVerified(long bytes) => _bytesRead += bytes;
+
+    /// <summary>Blocks were written from the host's memory.</summary>
     public void CountWrite(long bytes)
     {
         _bytesWritten += bytes;

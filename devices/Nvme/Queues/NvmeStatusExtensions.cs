@@ -3,10 +3,17 @@ namespace Vfio.Devices.Nvme;
 /// <summary>How a status looks in a completion.</summary>
 internal static class NvmeStatusExtensions
 {
+    private const int More = 1 << 13;
     private const int DoNotRetry = 1 << 14;
 
-    /// <summary>The status field of a completion, without the phase: code, type, and Do Not Retry where trying again cannot help.</summary>
-    public static ushort ToField(this NvmeStatus status) => (ushort)((int)status | (status.MayRetry() ? 0 : DoNotRetry));
+    /// <summary>
+    /// The status field of a completion, without the phase: code, type, More where the error log tells more, and Do Not Retry where trying again
+    /// cannot help.
+    /// </summary>
+    public static ushort ToField(this NvmeStatus status) => (ushort)((int)status | (status.IsLogged() ? More : 0) | (status.MayRetry() ? 0 : DoNotRetry));
+
+    /// <summary>Whether the error log gets an entry: for all errors but that the host took a command back.</summary>
+    public static bool IsLogged(this NvmeStatus status) => status is not (NvmeStatus.Success or NvmeStatus.AbortRequested);
 
     private static bool MayRetry(this NvmeStatus status) => status is NvmeStatus.Success
         or NvmeStatus.InternalError
