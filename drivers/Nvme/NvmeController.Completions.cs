@@ -1,5 +1,4 @@
 using Vfio.Abi;
-using Vfio.Linux;
 
 namespace Vfio.Drivers.Nvme;
 
@@ -9,7 +8,6 @@ public sealed partial class NvmeController
     private const int SpinsBeforeYield = 64;
     private readonly ManualResetEventSlim _pollerWake = new(false);
     private InterruptSet? _interrupts;
-    private EventLoop? _loop;
     private Thread? _poller;
     private int _pollerParked;
     private volatile bool _stopping;
@@ -22,11 +20,10 @@ public sealed partial class NvmeController
         if (_options.Completion == NvmeCompletionMode.Interrupts && EnableInterrupts(queues + 1) is { } interrupts)
         {
             _interrupts = interrupts;
-            _loop = new EventLoop("vfio nvme");
             for (int i = 0; i < interrupts.Count; i++)
             {
                 int vector = i;
-                _loop.Register(interrupts[i].EventFd.Descriptor, EventLoopEvents.Read, _ => OnInterrupt(vector));
+                _ = interrupts[i].Register(() => OnInterrupt(vector));
             }
 
             return;
@@ -69,11 +66,6 @@ public sealed partial class NvmeController
     private void OnInterrupt(int vector)
     {
         InterruptSet interrupts = _interrupts!;
-        if (!interrupts[vector].EventFd.TryConsume(out _))
-        {
-            return;
-        }
-
         foreach (QueuePair queue in _queues)
         {
             if (queue.Id % interrupts.Count == vector)
@@ -156,7 +148,9 @@ public sealed partial class NvmeController
     {
         _stopping = true;
         _pollerWake.Set();
-        _loop?.Dispose();
+
+        // Ends the callbacks too.
+        _interrupts?.Dispose();
         if (_poller is not null && _poller != Thread.CurrentThread)
         {
             _poller.Join();

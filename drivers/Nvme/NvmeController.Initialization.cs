@@ -6,8 +6,6 @@ namespace Vfio.Drivers.Nvme;
 public sealed partial class NvmeController
 {
     private const uint ClassNvme = 0x010802;
-    private const ushort CommandMemoryAndMaster = 0x0006;
-    private const ushort CommandMaster = 0x0004;
     private static readonly TimeSpan s_minimumReadyTime = TimeSpan.FromSeconds(1);
     private bool _isStuck;
 
@@ -15,14 +13,14 @@ public sealed partial class NvmeController
 
     private async Task StartAsync(CancellationToken cancellationToken)
     {
-        uint classCode = _connection.Config.Read32(0x08) >> 8;
+        uint classCode = _connection.Pci.ClassCode;
         if (classCode != ClassNvme)
         {
             throw Refusal(Errno.ENODEV, $"Its class is {classCode:x6}; that of an NVM Express I/O controller is {ClassNvme:x6}.");
         }
 
         // Memory decoding for the registers, bus mastering for everything else.
-        _connection.Config.Write16(0x04, (ushort)(_connection.Config.Read16(0x04) | CommandMemoryAndMaster));
+        _connection.Pci.Enable(PciCommand.MemorySpace | PciCommand.BusMaster);
         _registers = new ControllerRegisters(_connection);
         Capabilities = new ControllerCapabilities(_registers.Read64(ControllerRegister.Capabilities));
         CheckCapabilities();
@@ -41,6 +39,7 @@ public sealed partial class NvmeController
         _queues = [new QueuePair(this, _connection, _doorbells, 0, AdminDepth, 0, _pageShift)];
         StartCompletions(wanted);
         StartWatchdog();
+        _closed = _connection.ConnectionClosed.UnsafeRegister(static state => ((IQueueOwner)state!).DeviceLost(Errno.ENOTCONN), this);
         await DisableAsync(cancellationToken).ConfigureAwait(false);
         await EnableAsync(cancellationToken).ConfigureAwait(false);
 
@@ -147,7 +146,7 @@ public sealed partial class NvmeController
             throw Refusal(Errno.ETIMEDOUT, $"It was disabled (CC.EN = 0) and stayed ready for {ReadyTime.TotalSeconds} s (CSTS {registers.Read32(ControllerRegister.Status):x8}h), also after a reset of the function.");
         }
 
-        _connection.Config.Write16(0x04, (ushort)(_connection.Config.Read16(0x04) | CommandMemoryAndMaster));
+        _connection.Pci.Enable(PciCommand.MemorySpace | PciCommand.BusMaster);
     }
 
     /// <summary>Gives a disabled controller its admin queue, sets CC.EN and waits for CSTS.RDY.</summary>
@@ -264,10 +263,10 @@ public sealed partial class NvmeController
     private void DisableBusMaster()
     {
         Span<byte> command = stackalloc byte[sizeof(ushort)];
-        if (_connection.TryRead((uint)PciRegion.Config, 0x04, command) == Errno.None)
+        if (_connection.TryRead((uint)PciRegion.Config, PciRegister.Command, command) == Errno.None)
         {
-            command[0] = (byte)(command[0] & ~CommandMaster);
-            _ = _connection.TryWrite((uint)PciRegion.Config, 0x04, command);
+            command[0] = (byte)(command[0] & ~(int)PciCommand.BusMaster);
+            _ = _connection.TryWrite((uint)PciRegion.Config, PciRegister.Command, command);
         }
     }
 }

@@ -38,7 +38,7 @@ public sealed partial class NvmeController : IQueueOwner
     {
         if (_state == NvmeControllerState.Live)
         {
-            StartReset($"a doorbell cannot be rung ({error})");
+            StartReset($"it cannot be reached ({error})");
         }
         else
         {

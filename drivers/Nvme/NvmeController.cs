@@ -1,5 +1,4 @@
 using Vfio.Abi;
-using Vfio.Linux;
 
 namespace Vfio.Drivers.Nvme;
 
@@ -32,6 +31,7 @@ public sealed partial class NvmeController : IAsyncDisposable
     private BouncePool? _bounce;
     private QueuePair[] _queues = [];
     private NvmeNamespace[] _namespaces = [];
+    private CancellationTokenRegistration _closed;
     private int _pageShift;
     private int _disposed;
     private volatile NvmeControllerState _state;
@@ -175,6 +175,7 @@ public sealed partial class NvmeController : IAsyncDisposable
             await _watchdog.DisposeAsync().ConfigureAwait(false);
         }
 
+        _closed.Dispose();
         StopCompletions();
         foreach (QueuePair queue in _queues)
         {
@@ -187,7 +188,6 @@ public sealed partial class NvmeController : IAsyncDisposable
             queue.Dispose();
         }
 
-        _interrupts?.Dispose();
         _bounce?.Dispose();
         _adminBuffer?.Dispose();
         _doorbells?.Dispose();
