@@ -47,6 +47,9 @@ internal sealed partial class FakeNvmeDevice : VfioPciDevice
     /// <summary>Registers read all ones and nothing is answered.</summary>
     public bool IsGone { get; set; }
 
+    /// <summary>Completions of I/O queues come without interrupt.</summary>
+    public bool LosesInterrupts { get; init; }
+
     public bool NeverReady { get; set; }
 
     public bool StaysReady { get; set; }
@@ -117,7 +120,7 @@ internal sealed partial class FakeNvmeDevice : VfioPciDevice
             }
         }
 
-        if (_queues[queue].Vector >= 0)
+        if (_queues[queue].Vector >= 0 && !(LosesInterrupts && queue > 0))
         {
             Signal(_queues[queue].Vector);
         }
