@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using Vfio.Linux;
 using Vfio.Tool.Commands;
+using Vfio.Tool.Commands.Nvme;
 
 namespace Vfio.Tool;
 
@@ -28,6 +29,7 @@ internal static class CommandLine
         LspciCommand.Create(),
         ReadCommand.Create(),
         WriteCommand.Create(),
+        NvmeCommand.Create(),
         KernelCommands.CreateList(),
         KernelCommands.CreateDoctor(),
         KernelCommands.CreateBind(),

@@ -69,6 +69,27 @@ internal static class CommonOptions
         },
     };
 
+    /// <summary>An option that takes a number of bytes: 4096, 64K, 1M, 2G.</summary>
+    /// <param name="name">The option.</param>
+    /// <param name="description">What it does.</param>
+    /// <param name="fallback">Its value when it is not given; null when that means something else than any number.</param>
+    public static Option<ulong?> Size(string name, string description, ulong? fallback) => new(name)
+    {
+        Description = $"{description}; K, M, G and T behind a number are powers of 1024",
+        HelpName = "BYTES",
+        DefaultValueFactory = _ => fallback,
+        CustomParser = result =>
+        {
+            string text = result.Tokens[0].Value;
+            if (!TryParseSize(text, out ulong value))
+            {
+                result.AddError($"{name} is a number of bytes such as 4096, 64K or 1G, not '{text}'.");
+            }
+
+            return value;
+        },
+    };
+
     public static uint ParseRegion(string text)
     {
         foreach (PciRegion region in Enum.GetValues<PciRegion>())
@@ -91,5 +112,14 @@ internal static class CommonOptions
             ? ulong.TryParse(text.AsSpan(2), System.Globalization.NumberStyles.AllowHexSpecifier, null, out ulong value)
             : ulong.TryParse(text, System.Globalization.NumberStyles.None, null, out value);
         return parsed ? value : throw new UsageException($"'{text}' is no {what}; a decimal number, or a hexadecimal one with 0x, is.");
+    }
+
+    private static bool TryParseSize(string text, out ulong value)
+    {
+        int unit = text.Length == 0 ? -1 : "KMGT".IndexOf(char.ToUpperInvariant(text[^1]), StringComparison.Ordinal);
+        int shift = (unit + 1) * 10;
+        return ulong.TryParse(unit < 0 ? text : text[..^1], System.Globalization.NumberStyles.None, null, out value)
+            && value <= ulong.MaxValue >> shift
+            && (value <<= shift) >= 0;
     }
 }
