@@ -38,6 +38,7 @@ public sealed partial class NvmeController
         _adminBuffer = _connection.AllocateDma((nuint)(2 << _pageShift) - 4096);
         _queues = [new QueuePair(this, _connection, _doorbells, 0, AdminDepth, 0, _pageShift)];
         StartCompletions(wanted);
+        _queues[0].Vector = VectorOf(0);
         StartWatchdog();
         _closed = _connection.ConnectionClosed.UnsafeRegister(static state => ((IQueueOwner)state!).DeviceLost(Errno.ENOTCONN), this);
         await DisableAsync(cancellationToken).ConfigureAwait(false);

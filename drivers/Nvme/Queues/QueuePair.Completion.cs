@@ -8,6 +8,7 @@ internal sealed partial class QueuePair
     private const int DwordsOfStatus = 3;
     private int _drainers;
     private ushort _head;
+    private ushort _rungHead;
     private bool _phase = true;
 
     /// <summary>Takes the completions that are there, ends their requests and sends what was waiting for slots.</summary>
@@ -45,6 +46,7 @@ internal sealed partial class QueuePair
         int count = 0;
         int invalid = 0;
         bool ring;
+        bool acknowledge;
         ushort old;
         ushort head;
         lock (_lock)
@@ -54,7 +56,6 @@ internal sealed partial class QueuePair
                 return 0;
             }
 
-            old = _head;
             while (count < Depth)
             {
                 Span<uint> entry = _memory.Completion(_head);
@@ -78,11 +79,18 @@ internal sealed partial class QueuePair
                 }
             }
 
+            old = _rungHead;
             head = _head;
+
+            // The head tells the device how much room it has, and when to lower or repeat an interrupt. Without interrupts the room alone counts, and a
+            // device that fills it has been taken enough from to be told.
+            int taken = head >= old ? head - old : head + Depth - old;
+            acknowledge = taken > 0 && (Vector is not null || taken >= Depth / 4);
+            _rungHead = acknowledge ? head : old;
             ring = Pump(ref finished);
         }
 
-        if (count > 0)
+        if (acknowledge)
         {
             Errno error = _doorbells.RingCompletion(Id, old, head);
             if (error != Errno.None)

@@ -101,7 +101,7 @@ internal sealed partial class QueuePair
         lock (_lock)
         {
             _memory.ClearCompletions();
-            _tail = _rungTail = _head = 0;
+            _tail = _rungTail = _head = _rungHead = 0;
             _phase = true;
             for (int i = 0; i < _slots.Length; i++)
             {

@@ -20,7 +20,7 @@ internal sealed class OpenedDevice : IAsyncDisposable
     /// Opens an address: <c>unix:PATH</c>, <c>kernel:FUNCTION</c> of the running kernel's VFIO, or <c>local:MODEL[,key=value…]</c> for a
     /// fresh device in this process.
     /// </summary>
-    public static async Task<OpenedDevice> OpenAsync(string address, CancellationToken cancellationToken, KernelOptions? kernel = null)
+    public static async Task<OpenedDevice> OpenAsync(string address, CancellationToken cancellationToken, KernelOptions? kernel = null, VfioUserClientOptions? user = null)
     {
         const string Local = "local:";
         if (!address.StartsWith(Local, StringComparison.Ordinal))
@@ -30,7 +30,7 @@ internal sealed class OpenedDevice : IAsyncDisposable
                 throw new UsageException($"'{address}' is no address; unix:PATH, kernel:FUNCTION and local:MODEL[,key=value…] are.");
             }
 
-            VfioConnector connector = new(new UnixTransport(), new KernelTransport(kernel));
+            VfioConnector connector = new(new UnixTransport(user), new KernelTransport(kernel));
             return new OpenedDevice(await connector.ConnectAsync(address, cancellationToken), null);
         }
 

@@ -1,12 +1,16 @@
 using System.CommandLine;
 using Vfio.Drivers.Nvme;
 using Vfio.Tool.Devices;
+using Vfio.User;
 
 namespace Vfio.Tool.Commands.Nvme;
 
 /// <summary>A controller that a command works on, and what is behind it.</summary>
 internal sealed class NvmeSession : IAsyncDisposable
 {
+    /// <summary>Writes of registers are not answered, as on PCI Express: a doorbell costs one message.</summary>
+    private static readonly VfioUserClientOptions s_posted = new() { PostedWrites = true };
+
     private readonly OpenedDevice _device;
 
     private NvmeSession(OpenedDevice device, NvmeController controller)
@@ -25,7 +29,7 @@ internal sealed class NvmeSession : IAsyncDisposable
 
     public static async Task<NvmeSession> OpenAsync(string address, NvmeOptions options, CancellationToken cancellationToken)
     {
-        OpenedDevice device = await OpenedDevice.OpenAsync(address, cancellationToken);
+        OpenedDevice device = await OpenedDevice.OpenAsync(address, cancellationToken, user: s_posted);
         try
         {
             return new NvmeSession(device, await NvmeController.OpenAsync(device.Connection, options, cancellationToken));
