@@ -146,6 +146,7 @@ public sealed partial class NvmeController : IQueueOwner
 
     private Task RequestReset(string reason)
     {
+        TaskCompletionSource done;
         lock (_stateLock)
         {
             switch (_state)
@@ -154,8 +155,9 @@ public sealed partial class NvmeController : IQueueOwner
                     return _resetTask!;
                 case NvmeControllerState.Live when _disposed == 0:
                     _state = NvmeControllerState.Resetting;
-                    Interlocked.Increment(ref _resets);
-                    return _resetTask = Task.Run(() => ResetNowAsync(reason));
+                    done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                    _resetTask = done.Task;
+                    break;
                 case NvmeControllerState.Failed:
                     return Task.FromException(Refusal(Errno.ENODEV, _failureReason!));
                 case NvmeControllerState.Initializing:
@@ -163,6 +165,17 @@ public sealed partial class NvmeController : IQueueOwner
                 default:
                     return Task.FromException(new ObjectDisposedException(nameof(NvmeController)));
             }
+        }
+
+        // At once, and not when a thread of the pool is free: what is in flight now is what the reset meets.
+        Interlocked.Increment(ref _resets);
+        _ = FollowAsync(ResetNowAsync(reason), done);
+        return done.Task;
+
+        static async Task FollowAsync(Task reset, TaskCompletionSource done)
+        {
+            await reset.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            done.SetFromTask(reset);
         }
     }
 

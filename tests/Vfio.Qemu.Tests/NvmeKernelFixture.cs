@@ -42,6 +42,16 @@ public sealed class NvmeKernelFixture : IAsyncLifetime
         File.Delete(_disk);
     }
 
+    /// <summary>Reads QEMU's file, past the driver.</summary>
+    public async Task<byte[]> ReadDiskAsync(long offset, int length)
+    {
+        await using FileStream disk = File.OpenRead(_disk);
+        disk.Position = offset;
+        byte[] data = new byte[length];
+        await disk.ReadExactlyAsync(data);
+        return data;
+    }
+
     /// <summary>Runs the tool in the guest and gives what it printed.</summary>
     public Task<string> VfioAsync(string arguments)
         => Guest.RunAsync($"{DotnetProgram.Tool.Command} {arguments} >/tmp/vfio.out 2>&1; status=$?; cat /tmp/vfio.out; exit $status", TimeSpan.FromSeconds(180));

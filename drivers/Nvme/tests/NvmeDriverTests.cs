@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-
 namespace Vfio.Drivers.Nvme.Tests;
 
 /// <summary>
@@ -33,7 +31,7 @@ public abstract class NvmeDriverTests
         NvmeNamespace disk = controller.Namespaces[0];
         using DmaBuffer there = controller.AllocateDma((3 << 20) + 4096);
         using DmaBuffer back = controller.AllocateDma((3 << 20) + 4096);
-        RandomNumberGenerator.Fill(there.Span);
+        new Random(1).NextBytes(there.Span);
         foreach ((int blocks, int offset) in ((int, int)[])[(1, 0), (1, 4), (8, 0), (8, 512), (9, 2048), (16, 0), (17, 0), (255, 1020), (256, 0), (257, 0), (1000, 4092)])
         {
             nuint length = (nuint)(blocks * disk.BlockSize);
@@ -54,7 +52,7 @@ public abstract class NvmeDriverTests
     public async Task Any_memory_is_written_and_read(NvmeDataPointer pointer)
     {
         await using NvmeController controller = await OpenAsync(s_writable with { DataPointer = pointer });
-        byte[] there = RandomNumberGenerator.GetBytes(2 << 20);
+        byte[] there = Bytes(2 << 20);
         byte[] back = new byte[there.Length];
         await controller.Namespaces[0].WriteAsync(64, there);
         await controller.Namespaces[0].ReadAsync(64, back);
@@ -73,7 +71,7 @@ public abstract class NvmeDriverTests
         const int Operations = 200;
         int size = disk.BlockSize;
         using DmaBuffer buffer = controller.AllocateDma((nuint)(Operations * size));
-        RandomNumberGenerator.Fill(buffer.Span);
+        new Random(2).NextBytes(buffer.Span);
         byte[] expected = buffer.Span.ToArray();
         await Task.WhenAll(Enumerable.Range(0, Operations).Select(i => disk.WriteAsync((ulong)i, buffer, (nuint)(i * size), (nuint)size).AsTask()));
         buffer.Span.Clear();
@@ -93,7 +91,7 @@ public abstract class NvmeDriverTests
     {
         await using NvmeController controller = await OpenAsync(s_writable);
         NvmeNamespace disk = controller.Namespaces[0];
-        byte[] data = RandomNumberGenerator.GetBytes(64 * disk.BlockSize);
+        byte[] data = Bytes(64 * disk.BlockSize);
         await disk.WriteAsync(100, data);
         await disk.WriteZeroesAsync(110, 20);
         await disk.FlushAsync();
@@ -154,7 +152,7 @@ public abstract class NvmeDriverTests
     [Fact]
     public async Task What_was_written_is_there_for_the_next()
     {
-        byte[] data = RandomNumberGenerator.GetBytes(8192);
+        byte[] data = Bytes(8192);
         for (int i = 0; i < 3; i++)
         {
             await using NvmeController controller = await OpenAsync(s_writable with { QueueCount = i + 1 });
@@ -172,6 +170,13 @@ public abstract class NvmeDriverTests
 
     /// <summary>Connects to the controller under test.</summary>
     protected abstract ValueTask<VfioConnection> ConnectAsync();
+
+    private static byte[] Bytes(int length)
+    {
+        byte[] bytes = new byte[length];
+        new Random(length).NextBytes(bytes);
+        return bytes;
+    }
 
     private async Task<NvmeController> OpenAsync(NvmeOptions options) => await NvmeController.OpenAsync(await ConnectAsync(), options, TestContext.Current.CancellationToken);
 }

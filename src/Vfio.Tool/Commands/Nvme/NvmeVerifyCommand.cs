@@ -89,28 +89,44 @@ internal static class NvmeVerifyCommand
     {
         using DmaBuffer buffer = controller.AllocateDma((nuint)depth * Piece);
         ulong[] sums = new ulong[pieces];
-        Task[] slots = [.. Enumerable.Repeat(Task.CompletedTask, depth)];
+        Task[] transfers = [.. Enumerable.Repeat(Task.CompletedTask, depth)];
         Task reset = Task.CompletedTask;
         try
         {
-            for (int piece = 0; piece < pieces; piece++)
+            for (int piece = 0; piece < pieces;)
             {
-                int slot = piece % depth;
-                await slots[slot];
-                slots[slot] = TransferAsync(piece, (nuint)slot * Piece);
                 if (piece == resetPiece)
                 {
+                    // Several commands in one go, and the reset right behind them.
+                    await Task.WhenAll(transfers);
+                    int end = Math.Min(pieces, piece + depth);
+                    for (int i = piece; i < end; i++)
+                    {
+                        Prepare(i);
+                    }
+
+                    for (; piece < end; piece++)
+                    {
+                        transfers[piece % depth] = TransferAsync(piece);
+                    }
+
                     reset = controller.ResetAsync();
+                    continue;
                 }
+
+                await transfers[piece % depth];
+                Prepare(piece);
+                transfers[piece % depth] = TransferAsync(piece);
+                piece++;
             }
         }
         finally
         {
             // The buffer is the device's until it has answered.
-            await Task.WhenAll(slots).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await Task.WhenAll(transfers).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
 
-        await Task.WhenAll(slots);
+        await Task.WhenAll(transfers);
         await reset;
         ulong total = 0;
         foreach (ulong sum in sums)
@@ -120,21 +136,31 @@ internal static class NvmeVerifyCommand
 
         return total;
 
-        async Task TransferAsync(int piece, nuint at)
+        Span<ulong> Words(int piece) => MemoryMarshal.Cast<byte, ulong>(buffer.Slice((nuint)(piece % depth) * Piece, Piece));
+
+        void Prepare(int piece)
         {
-            ulong first = block + ((ulong)piece * (ulong)(Piece / disk.BlockSize));
+            // What was there before a read must not look like what is read.
+            Words(piece).Clear();
             if (write)
             {
-                Fill(piece, MemoryMarshal.Cast<byte, ulong>(buffer.Slice(at, Piece)));
-                sums[piece] = Sum(MemoryMarshal.Cast<byte, ulong>(buffer.Slice(at, Piece)));
+                Fill(piece, Words(piece));
+                sums[piece] = Sum(Words(piece));
+            }
+        }
+
+        async Task TransferAsync(int piece)
+        {
+            ulong first = block + ((ulong)piece * (ulong)(Piece / disk.BlockSize));
+            nuint at = (nuint)(piece % depth) * Piece;
+            if (write)
+            {
                 await disk.WriteAsync(first, buffer, at, Piece);
                 return;
             }
 
-            // What was there before must not look like what is read.
-            buffer.Slice(at, Piece).Clear();
             await disk.ReadAsync(first, buffer, at, Piece);
-            sums[piece] = Sum(MemoryMarshal.Cast<byte, ulong>(buffer.Slice(at, Piece)));
+            sums[piece] = Sum(Words(piece));
         }
     }
 

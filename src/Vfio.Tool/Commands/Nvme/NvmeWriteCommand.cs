@@ -26,7 +26,7 @@ internal static class NvmeWriteCommand
             ulong block = NvmeSession.ToBlocks(disk, result.GetValue(offset) ?? 0, "--offset");
             ulong written = await CopyAsync(session.Controller, disk, block, source, cancellationToken);
             await disk.FlushAsync();
-            await Console.Error.WriteLineAsync($"{written} bytes written to namespace {disk.Id} from block {block}");
+            await Console.Out.WriteLineAsync($"{written} bytes written to namespace {disk.Id} from block {block}");
             return CommandLine.Success;
         });
         return command;
