@@ -75,6 +75,9 @@ public sealed partial class NvmeController : IAsyncDisposable
     /// <summary>Whether doorbells go through memory.</summary>
     public bool UsesShadowDoorbells => _doorbells?.UsesShadow ?? false;
 
+    /// <summary>Whether doorbells are rung by a store to the mapped BAR, without a system call.</summary>
+    public bool UsesMappedDoorbells => _registers?.AreDoorbellsMapped ?? false;
+
     /// <summary>What happened to it so far.</summary>
     public NvmeStatistics Statistics => new(
         Interlocked.Read(ref _aborts), Interlocked.Read(ref _resets), Interlocked.Read(ref _replays), Interlocked.Read(ref _invalidCompletions));

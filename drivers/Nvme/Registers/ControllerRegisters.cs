@@ -9,21 +9,26 @@ namespace Vfio.Drivers.Nvme;
 /// <remarks>An access that fails reads as all ones, as a device does that was pulled out: whoever reads a status tells both alike.</remarks>
 internal sealed class ControllerRegisters : IDisposable
 {
-    private const int MaximumMapping = 1 << 20;
+    private const ulong MaximumMapping = 1 << 20;
     private readonly VfioConnection _connection;
-    private readonly MemoryMapping? _mapping;
-    private readonly uint _mapped;
+    private readonly MemoryMapping? _properties;
+    private readonly MemoryMapping? _doorbells;
+    private readonly ulong _propertiesEnd;
+    private readonly ulong _doorbellsEnd;
 
     public ControllerRegisters(VfioConnection connection)
     {
         _connection = connection;
-        RegionDescription bar = connection.Regions[(int)PciRegion.Bar0];
-
-        // Properties and doorbells stand at the beginning: one mapping from 0 serves as far as it goes.
-        if (bar.MappableAreas.FirstOrDefault(static area => area.Offset == 0) is { Size: >= 0x1000 } start)
+        try
         {
-            _mapped = (uint)Math.Min(start.Size & ~0xFFFUL, MaximumMapping);
-            _mapping = connection.Map(PciRegion.Bar0, 0, _mapped);
+            // Apart: a device may let its doorbells be mapped and look at accesses of the properties.
+            _properties = Map(0, ControllerRegister.Doorbells, out _propertiesEnd);
+            _doorbells = Map(ControllerRegister.Doorbells, ControllerRegister.Doorbells + MaximumMapping, out _doorbellsEnd);
+        }
+        catch
+        {
+            Dispose();
+            throw;
         }
     }
 
@@ -31,13 +36,13 @@ internal sealed class ControllerRegisters : IDisposable
     public ulong Size => _connection.Bar(0).Size;
 
     /// <summary>Whether doorbells are rung by a store, without a system call.</summary>
-    public bool IsMapped => _mapped > ControllerRegister.Doorbells;
+    public bool AreDoorbellsMapped => _doorbells is not null;
 
     public uint Read32(ulong offset)
     {
-        if (offset + sizeof(uint) <= _mapped)
+        if (offset + sizeof(uint) <= _propertiesEnd)
         {
-            return Volatile.Read(ref Register(offset));
+            return Volatile.Read(ref Register(_properties!, offset));
         }
 
         Span<byte> value = stackalloc byte[sizeof(uint)];
@@ -46,10 +51,16 @@ internal sealed class ControllerRegisters : IDisposable
 
     public Errno Write32(ulong offset, uint value)
     {
-        if (offset + sizeof(uint) <= _mapped)
+        if (offset + sizeof(uint) <= _propertiesEnd)
         {
-            // What was stored to memory before is visible to the device before the register changes.
-            Volatile.Write(ref Register(offset), value);
+            Volatile.Write(ref Register(_properties!, offset), value);
+            return Errno.None;
+        }
+
+        if (offset >= ControllerRegister.Doorbells && offset + sizeof(uint) <= _doorbellsEnd)
+        {
+            // What was stored to memory before is visible to the device before the doorbell changes.
+            Volatile.Write(ref Register(_doorbells!, offset - ControllerRegister.Doorbells), value);
             return Errno.None;
         }
 
@@ -68,7 +79,28 @@ internal sealed class ControllerRegisters : IDisposable
         _ = Write32(offset + sizeof(uint), (uint)(value >> 32));
     }
 
-    public void Dispose() => _mapping?.Dispose();
+    public void Dispose()
+    {
+        _properties?.Dispose();
+        _doorbells?.Dispose();
+    }
 
-    private ref uint Register(ulong offset) => ref MemoryMarshal.AsRef<uint>(_mapping!.Slice((nuint)offset, sizeof(uint)));
+    private static ref uint Register(MemoryMapping mapping, ulong offset) => ref MemoryMarshal.AsRef<uint>(mapping.Slice((nuint)offset, sizeof(uint)));
+
+    /// <summary>Maps what can be mapped from an offset on, in whole pages.</summary>
+    private MemoryMapping? Map(ulong start, ulong limit, out ulong end)
+    {
+        end = 0;
+        foreach (SparseArea area in _connection.Regions[(int)PciRegion.Bar0].MappableAreas)
+        {
+            ulong last = Math.Min(area.Offset + area.Size, limit) & ~0xFFFUL;
+            if (area.Offset <= start && last > start)
+            {
+                end = last;
+                return _connection.Map(PciRegion.Bar0, start, last - start);
+            }
+        }
+
+        return null;
+    }
 }

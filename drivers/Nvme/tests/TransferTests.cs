@@ -116,6 +116,30 @@ public sealed class TransferTests
         })));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Doorbells_in_memory_save_writes_of_registers(bool use)
+    {
+        await using FakePair pair = await FakePair.OpenAsync(s_writable with { QueueCount = 1, QueueDepth = 64, UseShadowDoorbells = use }, static device => device.ControllerPage[257] = 1);
+        Assert.Equal(use, pair.Controller.UsesShadowDoorbells);
+        using DmaBuffer buffer = pair.Controller.AllocateDma(1000 * 512);
+        new Random(1).NextBytes(buffer.Span);
+        byte[] expected = buffer.Span[..(1000 * 512)].ToArray();
+        for (int round = 0; round < 2; round++)
+        {
+            await Task.WhenAll(Enumerable.Range(0, 1000).Select(i => pair.Namespace.WriteAsync((ulong)i, buffer, (nuint)(i * 512), 512).AsTask()));
+            Assert.True(pair.Device.Storage.AsSpan(0, expected.Length).SequenceEqual(expected));
+            pair.Device.Storage.AsSpan().Clear();
+            await pair.Controller.ResetAsync();
+            Assert.Equal(use, pair.Controller.UsesShadowDoorbells);
+        }
+
+        // Heads of completions are never asked for by this controller, tails only when it has stopped looking.
+        Assert.True(pair.Device.Rings > 0);
+        Assert.True(!use || pair.Device.Rings < 2500, $"{pair.Device.Rings}");
+    }
+
     [Fact]
     public async Task Trim_and_zeroes_clear_what_they_name()
     {

@@ -41,6 +41,7 @@ internal sealed partial class FakeNvmeDevice
         for (int i = 0; i < MaximumQueues; i++)
         {
             int found = 0;
+            ReadShadow(i);
             while (!turn.IsCancelled && !IsGone && TryFetch(i, out SubmissionEntry command, out FakeCompletion completion))
             {
                 MostAtOnce = Math.Max(MostAtOnce, ++found);
@@ -57,6 +58,32 @@ internal sealed partial class FakeNvmeDevice
                     }
                 }
             }
+        }
+    }
+
+    /// <summary>Takes a queue's tail out of memory, and asks for a ring when it moves from there.</summary>
+    private void ReadShadow(int queue)
+    {
+        ulong shadow = _shadow;
+        if (shadow == 0 || queue == 0)
+        {
+            return;
+        }
+
+        ulong at = (ulong)queue * 8;
+        Span<uint> tail = stackalloc uint[1];
+        Span<uint> again = stackalloc uint[1];
+        do
+        {
+            _ = Dma.Read(shadow + at, MemoryMarshal.AsBytes(tail));
+            _ = Dma.Write(_eventIndex + at, MemoryMarshal.AsBytes(tail));
+            Interlocked.MemoryBarrier();
+            _ = Dma.Read(shadow + at, MemoryMarshal.AsBytes(again));
+        }
+        while (tail[0] != again[0]);
+        lock (StateLock)
+        {
+            _queues[queue].SubmissionTail = (ushort)tail[0];
         }
     }
 
@@ -138,6 +165,10 @@ internal sealed partial class FakeNvmeDevice
             case AdminOpcode.CreateSubmissionQueue:
                 _queues[id].SubmissionIova = command.DataPointer1;
                 _queues[id].SubmissionSize = (int)(command.Dword10 >> 16) + 1;
+                break;
+            case AdminOpcode.DoorbellBufferConfig:
+                _shadow = command.DataPointer1;
+                _eventIndex = command.DataPointer2;
                 break;
             case AdminOpcode.DeleteSubmissionQueue:
                 DeletedQueues++;

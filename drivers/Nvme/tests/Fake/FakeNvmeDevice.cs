@@ -19,6 +19,8 @@ internal sealed partial class FakeNvmeDevice : VfioPciDevice
     private ulong _asq;
     private ulong _acq;
     private uint _aqa;
+    private ulong _shadow;
+    private ulong _eventIndex;
 
     public byte[] Storage { get; } = new byte[Blocks * BlockSize];
 
@@ -73,6 +75,9 @@ internal sealed partial class FakeNvmeDevice : VfioPciDevice
     public int MostAtOnce { get; private set; }
 
     public int SglCommands { get; private set; }
+
+    /// <summary>Writes of doorbell registers of I/O queues.</summary>
+    public int Rings { get; private set; }
 
     public delegate bool CommandHook(int queue, ref SubmissionEntry command, ref FakeCompletion completion);
 
@@ -151,6 +156,7 @@ internal sealed partial class FakeNvmeDevice : VfioPciDevice
         {
             Status = StaysReady ? Status : 0;
             Array.Clear(_queues);
+            _shadow = 0;
         }
         else if ((before & ControllerRegister.ConfigurationEnable) == 0)
         {
@@ -180,6 +186,7 @@ internal sealed partial class FakeNvmeDevice : VfioPciDevice
             return;
         }
 
+        Rings += index / 2 > 0 ? 1 : 0;
         if (index % 2 == 1)
         {
             // The line falls with the last completion taken.

@@ -84,6 +84,7 @@ internal static class NvmeBenchCommand
                 ["readPercent"] = bench.ReadPercent,
                 ["completions"] = completions,
                 ["shadowDoorbells"] = controller.UsesShadowDoorbells,
+                ["mappedDoorbells"] = controller.UsesMappedDoorbells,
                 ["seconds"] = Math.Round(result.Elapsed.TotalSeconds, 3),
                 ["operations"] = result.Latencies.Count,
                 ["iops"] = Math.Round(rate),

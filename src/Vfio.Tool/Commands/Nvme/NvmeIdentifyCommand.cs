@@ -43,7 +43,7 @@ internal static class NvmeIdentifyCommand
         table.Add("queues", $"{controller.QueueCount} of {controller.QueueDepth} entries; the controller's limit is {controller.Capabilities.MaximumQueueEntries}");
         table.Add("completions", controller.InterruptKind?.ToString() ?? "polled");
         table.Add("transfer", $"{controller.MaximumTransfer} bytes, by {(controller.UsesSgl ? "PRP and SGL" : "PRP")}");
-        table.Add("doorbells", controller.UsesShadowDoorbells ? "in memory" : "registers");
+        table.Add("doorbells", controller.UsesShadowDoorbells ? "in memory" : controller.UsesMappedDoorbells ? "registers, mapped" : "registers");
         table.Add("write cache", identity.HasVolatileWriteCache ? "volatile" : "none");
         table.Add("optional", $"OACS {identity.OptionalAdminCommands:x4}, ONCS {identity.OptionalCommands:x4}, SGLS {identity.SglSupport:x8}");
         table.Print();
@@ -94,6 +94,7 @@ internal static class NvmeIdentifyCommand
             ["maximumTransfer"] = controller.MaximumTransfer,
             ["sgl"] = controller.UsesSgl,
             ["shadowDoorbells"] = controller.UsesShadowDoorbells,
+            ["mappedDoorbells"] = controller.UsesMappedDoorbells,
             ["volatileWriteCache"] = identity.HasVolatileWriteCache,
             ["optionalAdminCommands"] = identity.OptionalAdminCommands,
             ["optionalCommands"] = identity.OptionalCommands,
