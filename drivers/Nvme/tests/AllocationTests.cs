@@ -22,7 +22,7 @@ public sealed class AllocationTests
         // A lock makes its event when it is first contended, whenever that is: one run of several without any allocation is the steady state.
         long[] bytes = [.. Enumerable.Range(0, 5).Select(_ => Run(pair, buffer, length, rounds))];
         Assert.Equal(0, bytes.Min());
-        Assert.InRange(bytes.Skip(1).Sum(), 0, rounds);
+        Assert.InRange(bytes.Skip(1).Sum(), 0, 4096);
     }
 
     [Theory]
