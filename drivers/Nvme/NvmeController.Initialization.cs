@@ -138,8 +138,7 @@ public sealed partial class NvmeController
             return;
         }
 
-        if ((_connection.Info.Flags & DeviceFlags.Reset) == 0
-            || _connection.TryReset() != Errno.None
+        if (!TryResetFunction()
             || !await WaitForStatusAsync(ControllerRegister.StatusReady, 0, ReadyTime, acceptFatal: true, cancellationToken).ConfigureAwait(false))
         {
             // Not waited for again when it is let go.
@@ -148,6 +147,25 @@ public sealed partial class NvmeController
         }
 
         _connection.Pci.Enable(PciCommand.MemorySpace | PciCommand.BusMaster);
+    }
+
+    /// <summary>Resets the function, with bus mastering off before, so that no DMA of before comes after.</summary>
+    private bool TryResetFunction()
+    {
+        if ((_connection.Info.Flags & DeviceFlags.Reset) == 0)
+        {
+            return false;
+        }
+
+        try
+        {
+            _connection.Reset();
+            return true;
+        }
+        catch (VfioException)
+        {
+            return false;
+        }
     }
 
     /// <summary>Gives a disabled controller its admin queue, sets CC.EN and waits for CSTS.RDY.</summary>

@@ -180,6 +180,12 @@ public sealed partial class NvmeController : IAsyncDisposable
 
         _closed.Dispose();
         StopCompletions();
+        BouncePool? bounce;
+        lock (_stateLock)
+        {
+            bounce = _bounce;
+        }
+
         foreach (QueuePair queue in _queues)
         {
             queue.Close(RequestFailure.Disposed);
@@ -191,7 +197,7 @@ public sealed partial class NvmeController : IAsyncDisposable
             queue.Dispose();
         }
 
-        _bounce?.Dispose();
+        bounce?.Dispose();
         _adminBuffer?.Dispose();
         _doorbells?.Dispose();
         _registers?.Dispose();
@@ -206,14 +212,28 @@ public sealed partial class NvmeController : IAsyncDisposable
         return queues[1 + (Thread.GetCurrentProcessorId() % (queues.Length - 1))];
     }
 
-    /// <summary>The pool of memory for transfers to and from memory that the device cannot reach.</summary>
+    /// <summary>The pool of memory for transfers to and from memory that the device cannot reach, made at first use.</summary>
     internal BouncePool GetBouncePool()
     {
+        if (Volatile.Read(ref _bounce) is { } present)
+        {
+            return present;
+        }
+
+        // Not under a lock: memory is mapped by way of the connection.
+        BouncePool made = new(_connection, 1 << 20);
         lock (_stateLock)
         {
-            ObjectDisposedException.ThrowIf(_disposed != 0, this);
-            return _bounce ??= new BouncePool(_connection, 1 << 20);
+            if (_bounce is null && _disposed == 0)
+            {
+                _bounce = made;
+                return made;
+            }
         }
+
+        made.Dispose();
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        return _bounce!;
     }
 
     private VfioException Refusal(Errno errno, string hint) => new(errno, $"drive {Address} as an NVM Express controller", hint);

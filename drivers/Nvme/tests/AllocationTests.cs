@@ -5,7 +5,7 @@ namespace Vfio.Drivers.Nvme.Tests;
 [CollectionDefinition(nameof(AllocationTests), DisableParallelization = true)]
 public sealed class AllocationTests
 {
-    private const int Operations = 20_000;
+    private const int Operations = 8_000;
 
     [Theory]
     [InlineData(512, NvmeDataPointer.Prp)]
@@ -17,7 +17,7 @@ public sealed class AllocationTests
         await using FakePair pair = await FakePair.OpenAsync(
             new NvmeOptions { AllowWrites = true, QueueCount = 1, RunContinuationsInline = true, DataPointer = pointer }, static device => device.ControllerPage[536] = 1);
         using DmaBuffer buffer = pair.Controller.AllocateDma((nuint)length);
-        int rounds = Math.Clamp(Operations * 2048 / length, 200, Operations / 8);
+        int rounds = Math.Clamp(Operations * 512 / length, 100, 1000);
 
         // A lock makes its event when it is first contended, whenever that is: one run of several without any allocation is the steady state.
         long[] bytes = [.. Enumerable.Range(0, 5).Select(_ => Run(pair, buffer, length, rounds))];
@@ -34,10 +34,14 @@ public sealed class AllocationTests
         await using FakePair pair = await FakePair.OpenAsync(new NvmeOptions { AllowWrites = true, QueueCount = 1, Completion = mode, RunContinuationsInline = inline });
         using DmaBuffer buffer = pair.Controller.AllocateDma(8 * 4096);
         _ = await MeasureAsync(pair, buffer);
-        long bytes = await MeasureAsync(pair, buffer);
+        long least = long.MaxValue;
+        for (int i = 0; i < 5; i++)
+        {
+            least = Math.Min(least, await MeasureAsync(pair, buffer));
+        }
 
-        // What the runtime itself does on the side (timers, the pool's threads) is not per operation.
-        Assert.InRange(bytes, 0, Operations);
+        // What the runtime itself does on the side (timers, queues of the pool that grow) is not per operation, and not in every run.
+        Assert.InRange(least, 0, Operations);
     }
 
     private static long Run(FakePair pair, DmaBuffer buffer, int length, int rounds)
@@ -48,7 +52,11 @@ public sealed class AllocationTests
             ValueTask operation = (i & 1) == 0 ? pair.Namespace.WriteAsync(1, buffer, 0, (nuint)length) : pair.Namespace.ReadAsync(1, buffer, 0, (nuint)length);
             while (!operation.IsCompleted)
             {
-                pair.Controller.Poll();
+                if (pair.Controller.Poll() == 0)
+                {
+                    // The device's work wants a processor too.
+                    Thread.Yield();
+                }
             }
 
             operation.GetAwaiter().GetResult();
