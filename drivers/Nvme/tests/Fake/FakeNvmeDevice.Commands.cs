@@ -52,7 +52,13 @@ internal sealed partial class FakeNvmeDevice
 
                 lock (StateLock)
                 {
-                    if ((Configuration & ControllerRegister.ConfigurationEnable) != 0)
+                    _isBusy = false;
+                    if (_isStopping)
+                    {
+                        _isStopping = false;
+                        Status = StaysReady ? Status : 0;
+                    }
+                    else
                     {
                         Complete(i, completion);
                     }
@@ -101,6 +107,7 @@ internal sealed partial class FakeNvmeDevice
 
             _ = Dma.Read(queue.SubmissionIova + ((ulong)queue.SubmissionHead * SubmissionEntry.Length), MemoryMarshal.AsBytes(new Span<SubmissionEntry>(ref command)));
             queue.SubmissionHead = (queue.SubmissionHead + 1) % queue.SubmissionSize;
+            _isBusy = true;
             completion = new FakeCompletion { CommandId = command.CommandId, QueueId = (ushort)index, Head = (ushort)queue.SubmissionHead, Times = 1 };
             return true;
         }

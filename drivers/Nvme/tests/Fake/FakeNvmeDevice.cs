@@ -21,6 +21,8 @@ internal sealed partial class FakeNvmeDevice : VfioPciDevice
     private uint _aqa;
     private ulong _shadow;
     private ulong _eventIndex;
+    private bool _isBusy;
+    private bool _isStopping;
 
     public byte[] Storage { get; } = new byte[Blocks * BlockSize];
 
@@ -154,7 +156,9 @@ internal sealed partial class FakeNvmeDevice : VfioPciDevice
         Configuration = value;
         if ((value & ControllerRegister.ConfigurationEnable) == 0)
         {
-            Status = StaysReady ? Status : 0;
+            // It stays ready until the command at work is over: afterwards nothing touches memory any more.
+            _isStopping = _isBusy;
+            Status = StaysReady || _isBusy ? Status : 0;
             Array.Clear(_queues);
             _shadow = 0;
         }
