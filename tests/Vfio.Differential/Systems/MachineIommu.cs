@@ -1,0 +1,22 @@
+using Vfio.Iommu;
+
+namespace Vfio.Differential;
+
+/// <summary>The properties of the IOMMU in front of the virtual machine's devices: QEMU's <c>intel-iommu</c> with 48 bits of address and no scalable mode.</summary>
+internal static class MachineIommu
+{
+    private const ulong ApertureSize = 1UL << 48;
+    private const ulong MessageWindow = 0xFEE0_0000;
+    private const ulong MessageWindowSize = 0x10_0000;
+
+    public static IIommuHardware Instance { get; } = new SimulatedIommu
+    {
+        PageSizes = 0x4020_1000,
+        Aperture = Range(0, ApertureSize),
+        EnforcesCoherency = false,
+        ReservedRegions = [new ReservedRegion(Range(MessageWindow, MessageWindowSize))],
+    };
+
+    private static IovaRange Range(ulong start, ulong length)
+        => IovaRange.TryCreate(start, length, out IovaRange range) ? range : throw new InvalidOperationException("Not a range.");
+}
