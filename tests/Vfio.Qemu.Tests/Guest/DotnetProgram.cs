@@ -26,6 +26,9 @@ internal sealed class DotnetProgram
     /// <summary>The tests that run inside the guest.</summary>
     public static DotnetProgram GuestTests { get; } = new("Vfio.Guest");
 
+    /// <summary>The scenarios that are compared between a kernel and the core.</summary>
+    public static DotnetProgram Differential { get; } = new("Vfio.Differential");
+
     /// <summary>Starts the program in the guest, with arguments behind.</summary>
     public string Command => $"DOTNET_ROOT=/{Root} DOTNET_TieredPGO=0 DOTNET_TC_CallCounting=0 /{Root}/dotnet /{GuestPath(_assembly)}";
 
