@@ -258,9 +258,11 @@ public sealed class DeviceFileTests
             chain.Add(2, 1, new byte[4]);
         };
         Assert.Equal(Errno.None, RegionInfo(file, 100, out info).Error);
-        Assert.Equal((56u, 32u, 40u, 0u), (U32(info, 0), U32(info, 12), U32(info, 36), U32(info, 44)));
+        Assert.Equal((100u, 32u, 40u, 0u), (U32(info, 0), U32(info, 12), U32(info, 36), U32(info, 44)));
 
         device.AddCapabilities = null;
+        Assert.Equal(Errno.None, RegionInfo(file, 77, out info).Error);
+        Assert.Equal(77u, U32(info, 0));
         Assert.Equal(Errno.None, RegionInfo(file, 32, out info, capOffset: 7).Error);
         Assert.Equal((7u, 0u), (U32(info, 12), U32(info, 4) & 8));
     }

@@ -323,14 +323,14 @@ public sealed partial class VfioDeviceFile
             return error;
         }
 
-        raw.argsz = Size;
         raw.flags = (uint)info.Flags;
         raw.size = info.Size;
         raw.offset = info.Position;
         if (chain.Length > 0)
         {
+            // What the user says of its buffer stays, unless more is needed.
             uint total = (uint)(Size + chain.Length);
-            raw.argsz = total;
+            raw.argsz = Math.Max(argsz, total);
             raw.cap_offset = 0;
             if (argsz >= total)
             {
