@@ -136,7 +136,7 @@ public abstract partial class VfioPciDevice
 
     private IoResult ReadBar(int index, ulong offset, Span<byte> buffer)
     {
-        Errno error = CheckBar(index, offset, out PciBar? bar);
+        Errno error = CheckBar(index, offset, buffer.Length, out PciBar? bar);
         if (error != Errno.None)
         {
             return error;
@@ -161,7 +161,7 @@ public abstract partial class VfioPciDevice
 
     private IoResult WriteBar(int index, ulong offset, ReadOnlySpan<byte> buffer)
     {
-        Errno error = CheckBar(index, offset, out PciBar? bar);
+        Errno error = CheckBar(index, offset, buffer.Length, out PciBar? bar);
         if (error != Errno.None)
         {
             return error;
@@ -261,7 +261,7 @@ public abstract partial class VfioPciDevice
         }
     }
 
-    private Errno CheckBar(int index, ulong offset, out PciBar? bar)
+    private Errno CheckBar(int index, ulong offset, int length, out PciBar? bar)
     {
         bar = (uint)index < (uint)_bars.Length ? _bars[index] : null;
         if (bar is null || offset >= bar.Size)
@@ -269,7 +269,10 @@ public abstract partial class VfioPciDevice
             return Errno.EINVAL;
         }
 
-        return _configuration!.EnforceDecode && !IsDecoding(bar) ? Errno.EIO : Errno.None;
+        // A hidden message table does not reach the function, whether or not it decodes.
+        return !_configuration!.EnforceDecode || IsDecoding(bar) || (bar.Find(offset) is { Block: HiddenBlock } hidden && (ulong)length <= hidden.End - offset)
+            ? Errno.None
+            : Errno.EIO;
     }
 
     private bool IsDecoding(PciBar bar)

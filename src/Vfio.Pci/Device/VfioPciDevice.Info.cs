@@ -202,7 +202,7 @@ public abstract partial class VfioPciDevice
             PciInterrupt.Intx => IrqInfoFlags.EventFd | IrqInfoFlags.Maskable | IrqInfoFlags.AutoMasked,
 
             // Vectors may be added while MSI-X is enabled.
-            PciInterrupt.Msix => IrqInfoFlags.EventFd,
+            PciInterrupt.Msix when info.count > 0 => IrqInfoFlags.EventFd,
             _ => IrqInfoFlags.EventFd | IrqInfoFlags.NoResize,
         });
         return argument.Write(0, in info);
