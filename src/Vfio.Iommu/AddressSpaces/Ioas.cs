@@ -44,8 +44,12 @@ public sealed class Ioas : IommufdObject
     /// </returns>
     /// <remarks><c>iopt_map_pages</c> with a fixed address; spec iommufd §2.6, §3.3.</remarks>
     public Errno MapFixed(ulong iova, ulong length, MemorySource source, ulong sourceOffset, DmaAccess access)
+        => access == DmaAccess.None ? Errno.EINVAL : MapFixedWithAnyRights(iova, length, source, sourceOffset, access);
+
+    /// <summary>As <see cref="MapFixed"/>, but memory without any right is refused by page tables only, as a container's user sees it.</summary>
+    internal Errno MapFixedWithAnyRights(ulong iova, ulong length, MemorySource source, ulong sourceOffset, DmaAccess access)
     {
-        Errno error = CheckSource(length, source, sourceOffset, access);
+        Errno error = CheckSource(length, source, sourceOffset);
         return error != Errno.None ? error : Map.MapFixed(iova, length, source, sourceOffset, access);
     }
 
@@ -61,7 +65,7 @@ public sealed class Ioas : IommufdObject
     public Errno MapAnywhere(ulong hint, ulong length, MemorySource source, ulong sourceOffset, DmaAccess access, out ulong iova)
     {
         iova = 0;
-        Errno error = CheckSource(length, source, sourceOffset, access);
+        Errno error = access == DmaAccess.None ? Errno.EINVAL : CheckSource(length, source, sourceOffset);
         return error != Errno.None ? error : Map.MapAnywhere(hint, length, source, sourceOffset, access, out iova);
     }
 
@@ -204,9 +208,9 @@ public sealed class Ioas : IommufdObject
 
     internal override void Destroyed() => Unmap(IovaRange.All, out _);
 
-    private Errno CheckSource(ulong length, MemorySource source, ulong sourceOffset, DmaAccess access)
+    private Errno CheckSource(ulong length, MemorySource source, ulong sourceOffset)
     {
-        if (access == DmaAccess.None || length == 0 || sourceOffset > source.Length || length > source.Length - sourceOffset)
+        if (length == 0 || sourceOffset > source.Length || length > source.Length - sourceOffset)
         {
             return Errno.EINVAL;
         }

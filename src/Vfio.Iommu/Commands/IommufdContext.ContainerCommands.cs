@@ -25,6 +25,8 @@ public sealed partial class IommufdContext
         {
             case VfioUapi.VFIO_TYPE1_IOMMU or VfioUapi.VFIO_TYPE1v2_IOMMU or VfioUapi.VFIO_UNMAP_ALL:
                 return IoResult.Success(IsNoIommu ? 0 : 1);
+            case VfioUapi.VFIO_NOIOMMU_IOMMU:
+                return IoResult.Success(1);
             case VfioUapi.VFIO_DMA_CC_IOMMU:
                 Errno error = GetCompat(out Ioas? ioas);
                 if (error != Errno.None)
@@ -94,35 +96,48 @@ public sealed partial class IommufdContext
         ulong pageSizes = ioas.Map.CommonPageSizes;
         Put(ioas);
 
-        byte[] answer = new byte[header + AvailableSize + 16 + (count * Unsafe.SizeOf<vfio_iova_range>())];
-        bool fits = argsz >= (uint)answer.Length;
+        uint total = (uint)(header + AvailableSize + Unsafe.SizeOf<vfio_iommu_type1_info_cap_iova_range>() + (count * Unsafe.SizeOf<vfio_iova_range>()));
         vfio_iommu_type1_info info = new()
         {
-            argsz = (uint)answer.Length,
+            argsz = total,
             flags = VfioUapi.VFIO_IOMMU_INFO_PGSIZES | VfioUapi.VFIO_IOMMU_INFO_CAPS,
             iova_pgsizes = pageSizes,
-            cap_offset = fits ? (uint)header : 0,
+            cap_offset = argsz >= total ? (uint)header : 0,
         };
+        error = WriteCapabilities(argument, argsz, (uint)header, ranges.AsSpan(0, count));
+        return error != Errno.None
+            ? error
+            : argument.Write(0, MemoryMarshal.AsBytes(new ReadOnlySpan<vfio_iommu_type1_info>(in info))[..(int)Math.Min(argsz, (uint)header)]);
+    }
+
+    /// <summary>Writes each part of the chain for which the user has room, and nothing in between (<c>iommufd_fill_cap_iova</c>, <c>iommufd_fill_cap_dma_avail</c>).</summary>
+    private static Errno WriteCapabilities(UserArgument argument, uint argsz, uint at, ReadOnlySpan<IovaRange> ranges)
+    {
+        const uint AvailableSize = 16;
         vfio_iommu_type1_info_dma_avail available = new()
         {
-            header = new vfio_info_cap_header { id = (ushort)VfioUapi.VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, version = 1, next = (uint)(header + AvailableSize) },
+            header = new vfio_info_cap_header { id = (ushort)VfioUapi.VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, version = 1, next = at + AvailableSize },
             avail = uint.MaxValue,
         };
+        Errno error = argsz >= at + Unsafe.SizeOf<vfio_iommu_type1_info_dma_avail>() ? argument.Write(at, in available) : Errno.None;
+        at += AvailableSize;
         vfio_iommu_type1_info_cap_iova_range list = new()
         {
             header = new vfio_info_cap_header { id = (ushort)VfioUapi.VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, version = 1 },
-            nr_iovas = (uint)count,
+            nr_iovas = (uint)ranges.Length,
         };
-        MemoryMarshal.Write(answer, in info);
-        MemoryMarshal.Write(answer.AsSpan(header), in available);
-        MemoryMarshal.Write(answer.AsSpan(header + AvailableSize), in list);
-        Span<vfio_iova_range> entries = MemoryMarshal.Cast<byte, vfio_iova_range>(answer.AsSpan(header + AvailableSize + 16));
-        for (int i = 0; i < count; i++)
+        ulong end = at + (ulong)Unsafe.SizeOf<vfio_iommu_type1_info_cap_iova_range>();
+        foreach (IovaRange range in ranges)
         {
-            entries[i] = new vfio_iova_range { start = ranges[i].Start, end = ranges[i].Last };
+            ulong start = end;
+            end += (ulong)Unsafe.SizeOf<vfio_iova_range>();
+            if (error == Errno.None && argsz >= end)
+            {
+                error = argument.Write(start, new vfio_iova_range { start = range.Start, end = range.Last });
+            }
         }
 
-        return argument.Write(0, answer.AsSpan(0, (int)Math.Min(argsz, (uint)answer.Length)));
+        return error == Errno.None && argsz >= end ? argument.Write(at, in list) : error;
     }
 
     private Errno ContainerMapCommand(UserArgument argument)
@@ -175,10 +190,11 @@ public sealed partial class IommufdContext
         }
 
         ulong unmapped = 0;
+        bool isTold = true;
         if (all)
         {
-            error = unmap.iova != 0 || unmap.size != 0 ? Errno.EINVAL : ioas!.Unmap(IovaRange.All, out unmapped);
-            all = error != Errno.EINVAL;
+            isTold = unmap.iova == 0 && unmap.size == 0;
+            error = isTold ? ioas!.Unmap(IovaRange.All, out unmapped) : Errno.EINVAL;
         }
         else if (unmap.size == 0)
         {
@@ -191,17 +207,18 @@ public sealed partial class IommufdContext
         else
         {
             error = ioas!.Map.LargePages ? Errno.None : CutOut(ioas, range);
-            if (error != Errno.None)
+            if (error == Errno.None)
             {
-                Put(ioas);
-                return error;
+                error = ioas.Unmap(range, out unmapped);
             }
-
-            error = ioas.Unmap(range, out unmapped);
+            else
+            {
+                isTold = false;
+            }
         }
 
         Put(ioas!);
-        if (all || (error == Errno.None || error == Errno.ENOENT || error == Errno.EDEADLK || error == Errno.EBUSY))
+        if (isTold)
         {
             // What was removed is told also when not all of it could be.
             Errno written = argument.Write(SizeOffset, unmapped);

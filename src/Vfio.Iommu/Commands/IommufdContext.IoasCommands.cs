@@ -205,7 +205,9 @@ public sealed partial class IommufdContext
 
         if (file is not FileDescriptor descriptor)
         {
-            return Errno.EINVAL;
+            // A file of ours, which has no memory to map: that shows when it is needed, as with any other.
+            source = new OtherFileSource(command.start, command.length, writable);
+            return Errno.None;
         }
 
         Errno error = descriptor.TryDuplicate(out FileDescriptor? own);
@@ -335,6 +337,6 @@ public sealed partial class IommufdContext
 
     private static Errno Map(Ioas ioas, bool isFixed, ref ulong iova, ulong length, MemorySource source, DmaAccess access)
         => isFixed
-            ? ioas.MapFixed(iova, length, source, 0, access)
+            ? ioas.MapFixedWithAnyRights(iova, length, source, 0, access)
             : ioas.MapAnywhere(source.PlacementHint(0), length, source, 0, access, out iova);
 }

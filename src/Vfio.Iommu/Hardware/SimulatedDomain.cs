@@ -57,7 +57,7 @@ public sealed class SimulatedDomain : IPagingDomain
     public Errno Map(IovaRange range, MemorySource memory, ulong offset, DmaAccess access)
     {
         DomainMapping mapping = new(range, memory, offset, access, PageSizes);
-        if (!Aperture.Contains(range) || !mapping.IsAligned)
+        if (access == DmaAccess.None || !Aperture.Contains(range) || !mapping.IsAligned)
         {
             return Errno.EINVAL;
         }
