@@ -23,6 +23,12 @@ public sealed record SimulatedIommu : IIommuHardware
     /// <inheritdoc/>
     public bool SupportsDomainOptions => true;
 
+    /// <summary>What kind of hardware it says that it is (<c>IOMMU_HW_INFO_TYPE_*</c>); 0 for none.</summary>
+    public uint DescriptionType { get; init; }
+
+    /// <summary>Its description in the format of <see cref="DescriptionType"/>.</summary>
+    public ReadOnlyMemory<byte> Description { get; init; }
+
     /// <summary>What an attempt to attach a group answers; for tests of failures.</summary>
     public Errno AttachResult { get; init; }
 
@@ -39,5 +45,15 @@ public sealed record SimulatedIommu : IIommuHardware
 
         domain = new SimulatedDomain(this, (options & DomainOptions.DirtyTracking) != 0);
         return Errno.None;
+    }
+
+    /// <summary>Gives <see cref="Description"/>, to whoever asks for the default or for its own kind.</summary>
+    /// <inheritdoc/>
+    public Errno Describe(ref uint type, out ReadOnlyMemory<byte> data)
+    {
+        bool isKnown = type == 0 || type == DescriptionType;
+        data = isKnown ? Description : default;
+        type = isKnown ? DescriptionType : type;
+        return isKnown ? Errno.None : Errno.EOPNOTSUPP;
     }
 }
