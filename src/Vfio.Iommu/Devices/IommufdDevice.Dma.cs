@@ -4,47 +4,20 @@ namespace Vfio.Iommu;
 
 public sealed partial class IommufdDevice
 {
+    private readonly GroupDmaPath _dma;
+
     /// <inheritdoc/>
-    public bool IsAttached => _group.Group.GetDomain() is not null;
+    public bool IsAttached => _dma.IsAttached;
 
-    /// <summary>The device reads memory through its page table.</summary>
-    /// <returns><see cref="Errno.EINVAL"/> for length 0; <see cref="Errno.EFAULT"/> where nothing is mapped, the right is lacking or its DMA is blocked.</returns>
-    /// <inheritdoc/>
-    public Errno Read(ulong iova, Span<byte> destination) => DmaTransfer.Read(new Translation(_group.Group.GetDomain()), iova, destination);
+    /// <inheritdoc cref="GroupDmaPath.Read"/>
+    public Errno Read(ulong iova, Span<byte> destination) => _dma.Read(iova, destination);
 
-    /// <summary>The device writes memory through its page table, which notes it when asked to.</summary>
-    /// <returns>As for <see cref="Read"/>.</returns>
-    /// <inheritdoc/>
-    public Errno Write(ulong iova, ReadOnlySpan<byte> source) => DmaTransfer.Write(new Translation(_group.Group.GetDomain()), iova, source);
+    /// <inheritdoc cref="GroupDmaPath.Write"/>
+    public Errno Write(ulong iova, ReadOnlySpan<byte> source) => _dma.Write(iova, source);
 
-    /// <summary>Opens a window on memory that one mapping shows. Opening it for writing counts as a write.</summary>
-    /// <returns>As for <see cref="Read"/>; <see cref="Errno.EOPNOTSUPP"/> when the range spans mappings or the memory can only be copied.</returns>
-    /// <inheritdoc/>
-    public Errno TryOpenWindow(ulong iova, int length, DmaAccess access, out DmaWindow window)
-        => DmaTransfer.TryOpenWindow(new Translation(_group.Group.GetDomain()), iova, length, access, out window);
+    /// <inheritdoc cref="GroupDmaPath.TryOpenWindow"/>
+    public Errno TryOpenWindow(ulong iova, int length, DmaAccess access, out DmaWindow window) => _dma.TryOpenWindow(iova, length, access, out window);
 
-    /// <summary>Refused: what a device behind an IOMMU may use is what its page table maps.</summary>
-    /// <returns><see cref="Errno.EINVAL"/>, as <c>vfio_pin_pages</c> of a physical device.</returns>
-    /// <inheritdoc/>
-    public Errno TryPin(ulong iova, ulong length, DmaAccess access, out DmaPin? pin)
-    {
-        pin = null;
-        return Errno.EINVAL;
-    }
-
-    /// <summary>Through a domain; a device without one, or with a first stage that only the hardware can read, is blocked.</summary>
-    private readonly struct Translation(IIommuDomain? domain) : IDmaTranslation
-    {
-        private readonly IPagingDomain? _domain = domain as IPagingDomain;
-
-        public Errno Enter(ulong iova, DmaAccess access, out TransferGate? gate)
-        {
-            DomainMapping? mapping = null;
-            Errno error = _domain?.Enter(iova, access, out mapping) ?? Errno.EFAULT;
-            gate = mapping;
-            return error;
-        }
-
-        public void Written(TransferGate gate, IovaRange written) => _domain!.MarkWritten((DomainMapping)gate, written);
-    }
+    /// <inheritdoc cref="GroupDmaPath.TryPin"/>
+    public Errno TryPin(ulong iova, ulong length, DmaAccess access, out DmaPin? pin) => _dma.TryPin(iova, length, access, out pin);
 }

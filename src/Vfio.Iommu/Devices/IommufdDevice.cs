@@ -17,6 +17,7 @@ public sealed partial class IommufdDevice : IommufdObject, IDmaPath
     {
         Device = device;
         _group = group;
+        _dma = new GroupDmaPath(group.Group);
     }
 
     /// <summary>The device.</summary>

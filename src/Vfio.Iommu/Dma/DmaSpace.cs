@@ -9,7 +9,8 @@ namespace Vfio.Iommu;
 /// <see cref="Errno.EINVAL"/> or <see cref="Errno.ENOENT"/> and touches nothing.
 /// </para>
 /// <para>
-/// Behind it stands an iommufd access object or, for a device that was opened through a group and a container, the container's IOMMU;
+/// Behind it stands, for a group device, the page table that its user attached it to, as hardware's DMA would go (<see cref="GroupDmaPath"/>): what
+/// is not mapped there, or not with that right, is <see cref="Errno.EFAULT"/>. For others it is an iommufd access object or a container's IOMMU;
 /// the latter answers <see cref="Errno.EINVAL"/> where the former answers <see cref="Errno.ENOENT"/>.
 /// </para>
 /// <para>All members may be called from any thread, and none allocates except <see cref="TryPin"/>.</para>

@@ -3,22 +3,26 @@ using Vfio.Iommu;
 
 namespace Vfio;
 
-/// <summary>The DMA of a device that was opened through a container.</summary>
+/// <summary>The DMA of a device that was opened through a container: a group device's goes through its page table, others' by the container's software.</summary>
+/// <remarks>Pins go by the container for both, as <c>vfio_pin_pages</c> does.</remarks>
 internal sealed class ContainerDmaPath(VfioGroup group, VfioIommu iommu, bool canPin) : IDmaPath
 {
     private const ulong PageSize = 4096;
+    private readonly GroupDmaPath? _hardware = group.Type == VfioGroupType.Iommu && iommu is Type1Iommu ? new GroupDmaPath(group.IommuGroup) : null;
 
     public bool IsAttached => iommu.CanAccessMemory;
 
-    public Errno Read(ulong iova, Span<byte> destination) => destination.IsEmpty ? Errno.EINVAL : iommu.Read(iova, destination);
+    public Errno Read(ulong iova, Span<byte> destination)
+        => destination.IsEmpty ? Errno.EINVAL : _hardware?.Read(iova, destination) ?? iommu.Read(iova, destination);
 
-    public Errno Write(ulong iova, ReadOnlySpan<byte> source) => source.IsEmpty ? Errno.EINVAL : iommu.Write(iova, source);
+    public Errno Write(ulong iova, ReadOnlySpan<byte> source)
+        => source.IsEmpty ? Errno.EINVAL : _hardware?.Write(iova, source) ?? iommu.Write(iova, source);
 
-    /// <summary>Never: the IOMMU's lock would have to be held for as long as the window is open.</summary>
+    /// <summary>Only through a page table: without, the IOMMU's lock would have to be held for as long as the window is open.</summary>
     public Errno TryOpenWindow(ulong iova, int length, DmaAccess access, out DmaWindow window)
     {
         window = default;
-        return length <= 0 ? Errno.EINVAL : Errno.EOPNOTSUPP;
+        return length <= 0 ? Errno.EINVAL : _hardware?.TryOpenWindow(iova, length, access, out window) ?? Errno.EOPNOTSUPP;
     }
 
     public Errno TryPin(ulong iova, ulong length, DmaAccess access, out DmaPin? pin)

@@ -207,6 +207,10 @@ public sealed partial class Type1Iommu
 
         bitmap = new Type1Bitmap(raw.pgsize, raw.size);
         target = argument.At(raw.data);
-        return unchecked(raw.data + raw.size) < raw.data || !bitmap.IsSufficient(size) ? Errno.EINVAL : Errno.None;
+
+        // The upper half of the addresses is never a user's (access_ok).
+        const ulong UserEnd = 1UL << 63;
+        bool isPossible = raw.data <= UserEnd && raw.size <= UserEnd - raw.data;
+        return isPossible && bitmap.IsSufficient(size) ? Errno.None : Errno.EINVAL;
     }
 }

@@ -228,7 +228,7 @@ public sealed partial class Type1Iommu
                     continue;
                 }
 
-                LetGo(mapping);
+                Release(mapping);
             }
 
             while (--i >= 0)
@@ -237,7 +237,7 @@ public sealed partial class Type1Iommu
                 if (_domains.Count == 0)
                 {
                     _mappings[i].IsHardwareMapped = false;
-                    LetGo(_mappings[i]);
+                    Release(_mappings[i]);
                 }
             }
 
@@ -269,7 +269,7 @@ public sealed partial class Type1Iommu
                 _domains[i].Domain.Unmap(mapping.Range);
             }
 
-            LetGo(mapping);
+            Release(mapping);
             return error;
         }
 
@@ -294,7 +294,17 @@ public sealed partial class Type1Iommu
         }
 
         mapping.IsHardwareMapped = false;
-        LetGo(mapping);
+        Release(mapping);
+    }
+
+    /// <summary>Shows all domains the memory at a mapping's new address, which is the same memory as before as far as they are concerned.</summary>
+    private void ShowAgain(Type1Mapping mapping)
+    {
+        foreach (DomainEntry entry in _domains)
+        {
+            entry.Domain.Unmap(mapping.Range);
+            _ = Show(entry.Domain, mapping);
+        }
     }
 
     /// <summary>Charges for memory that hardware will see, and makes sure that it is there.</summary>
@@ -307,6 +317,20 @@ public sealed partial class Type1Iommu
         }
 
         mapping.Charged += missing;
+        if (mapping.Memory is IPinnableUserMemory pinnable)
+        {
+            Errno error = pinnable.Pin(mapping.Address, mapping.Range.Length, (mapping.Access & DmaAccess.Write) != 0);
+            if (error == Errno.None)
+            {
+                mapping.Held = (pinnable, mapping.Address);
+            }
+            else
+            {
+                LetGo(mapping);
+            }
+
+            return error;
+        }
 
         Span<byte> probe = stackalloc byte[1];
         ulong last = mapping.Range.Length - 1;
@@ -323,6 +347,18 @@ public sealed partial class Type1Iommu
                 return Errno.None;
             }
         }
+    }
+
+    /// <summary>Undoes <see cref="Hold"/>.</summary>
+    private void Release(Type1Mapping mapping)
+    {
+        if (mapping.Held is (IPinnableUserMemory memory, ulong address))
+        {
+            memory.Unpin(address, mapping.Range.Length);
+            mapping.Held = null;
+        }
+
+        LetGo(mapping);
     }
 
     /// <summary>Gives back what is charged beyond the pinned pages, once no hardware maps the others.</summary>

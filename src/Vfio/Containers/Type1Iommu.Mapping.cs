@@ -271,6 +271,11 @@ public sealed partial class Type1Iommu
         mapping.Address = address;
         mapping.IsInvalid = false;
         _invalid--;
+        if (mapping.IsHardwareMapped)
+        {
+            ShowAgain(mapping);
+        }
+
         return Errno.None;
     }
 

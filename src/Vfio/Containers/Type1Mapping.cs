@@ -21,6 +21,9 @@ internal sealed class Type1Mapping(IovaRange range, IUserMemory memory, ulong ad
     /// <summary>Whether it stands in the hardware domains, so that all its pages are kept in place and charged.</summary>
     public bool IsHardwareMapped { get; set; }
 
+    /// <summary>Memory that was asked to stay for the hardware domains, and where it was when it was asked.</summary>
+    public (IPinnableUserMemory Memory, ulong Address)? Held { get; set; }
+
     /// <summary>Pages that devices pinned, by the address they gave.</summary>
     public Dictionary<ulong, PinnedPage> Pins { get; } = [];
 
