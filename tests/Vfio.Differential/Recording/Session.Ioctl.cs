@@ -87,19 +87,16 @@ internal sealed partial class Session
     /// <summary>Descriptors behind a structure, for <c>describe</c>.</summary>
     public string Descriptors(byte[] tail) => string.Join(',', MemoryMarshal.Cast<byte, int>(tail).ToArray().Select(NameOf));
 
-    /// <summary>Functions of a hot reset behind a structure, for <c>describe</c>.</summary>
-    public string Dependents(byte[] tail)
-    {
-        List<string> texts = [];
-        foreach (vfio_pci_dependent_device function in MemoryMarshal.Cast<byte, vfio_pci_dependent_device>(tail))
-        {
-            string address = $"{function.segment:x4}:{function.bus:x2}:{function.devfn >> 3:x2}.{function.devfn & 7}";
-            Target? target = Targets.All.Cast<Target?>().FirstOrDefault(candidate => _system.GroupPath(candidate!.Value) == $"/dev/vfio/{function.group_id}");
-            texts.Add($"{address}/{(target is null ? $"id {unchecked((int)function.group_id)}" : $"group {target}")}");
-        }
+    /// <summary>Functions of a hot reset behind a structure with their groups, for <c>describe</c>.</summary>
+    public string DependentsWithGroups(byte[] tail) => Dependents(tail, number => Targets.All.Select(target => _system.GroupPath(target) == $"/dev/vfio/{number}" ? $"group {target}" : "").FirstOrDefault(static name => name.Length > 0) ?? "another group");
 
-        return string.Join(',', texts.Where(static text => text != "0000:00:00.0/id 0"));
-    }
+    /// <summary>The same with the devices' ids.</summary>
+    public string DependentsWithIds(byte[] tail) => Dependents(tail, static number => $"id {unchecked((int)number)}");
+
+    private static string Dependents(byte[] tail, Func<uint, string> name)
+        => string.Join(',', MemoryMarshal.Cast<byte, vfio_pci_dependent_device>(tail).ToArray()
+            .Where(static function => !Bytes(function).All(static b => b == 0))
+            .Select(function => $"{function.segment:x4}:{function.bus:x2}:{function.devfn >> 3:x2}.{function.devfn & 7}/{name(function.group_id)}"));
 
     /// <summary>Opens a device through its group.</summary>
     public int DeviceOf(int group, Target target = Target.A, string? deviceName = null)

@@ -63,6 +63,17 @@ internal sealed partial class Session
     public void WriteAt(int file, ulong position, int count)
         => Record($"pwrite({NameOf(file)}, {count} at 0x{position:x})", _system.Write(file, new byte[count], position));
 
+    /// <summary>Reads bytes where a stream is; its files have no positions.</summary>
+    public void Read(int file, int count)
+    {
+        byte[] bytes = new byte[count];
+        IoResult result = _system.Read(file, bytes, null);
+        Record($"read({NameOf(file)}, {count})", result);
+    }
+
+    /// <summary>Writes zeros to a stream.</summary>
+    public void Write(int file, int count) => Record($"write({NameOf(file)}, {count})", _system.Write(file, new byte[count], null));
+
     /// <summary>Maps a region.</summary>
     public void Map(int file, PciRegion region, ulong offset = 0, ulong length = 4096, MemoryProtection protection = MemoryProtection.ReadWrite, bool shared = true)
     {

@@ -21,5 +21,6 @@ internal static class AllScenarios
         FeatureScenarios.Subject,
         ResetScenarios.Subject,
         IoEventFdScenarios.Subject,
+        ExpressScenarios.Subject,
     ];
 }

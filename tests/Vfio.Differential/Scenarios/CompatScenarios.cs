@@ -65,7 +65,7 @@ internal static class CompatScenarios
             s.DeviceOf(group);
             s.BadPointer(iommufd, VFIO_IOMMU_MAP_DMA);
             s.Ioctl(iommufd, VFIO_IOMMU_MAP_DMA, new vfio_iommu_type1_dma_map { argsz = 31, flags = ReadWrite, vaddr = memory.Address, iova = 0x10000, size = Page });
-            foreach (uint flags in (uint[])[1, 2, 3, 4, 7, 8])
+            foreach (uint flags in (uint[])[0, 1, 2, 3, 4, 7, 8])
             {
                 s.MapDma(iommufd, memory.Address, 0x20000 + (flags * Page), Page, flags);
             }

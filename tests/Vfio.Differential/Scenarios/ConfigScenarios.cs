@@ -12,10 +12,12 @@ internal static class ConfigScenarios
         new("header", static s =>
         {
             (_, _, int device) = s.OpenType1();
-            foreach (int offset in (int[])[0x00, 0x02, 0x06, 0x08, 0x0A, 0x0C, 0x0E, 0x28, 0x2C, 0x2E, 0x34, 0x38, 0x3C, 0x3E])
+            foreach (int offset in (int[])[0x00, 0x02, 0x06, 0x08, 0x0A, 0x0C, 0x0E, 0x28, 0x2C, 0x2E, 0x34, 0x38, 0x3E])
             {
                 s.Load(device, PciRegion.Config, (ulong)offset, 2);
             }
+
+            s.Load(device, PciRegion.Config, 0x3D, 1);
         }),
         new("ids-are-read-only", static s =>
         {
@@ -61,10 +63,9 @@ internal static class ConfigScenarios
             (_, _, int device) = s.OpenType1();
             for (int bar = 0x10; bar <= 0x24; bar += 4)
             {
-                ulong old = s.Load(device, PciRegion.Config, (ulong)bar, 4) & (bar == 0x10 ? 0xFUL : ulong.MaxValue);
                 s.Store(device, PciRegion.Config, (ulong)bar, 4, 0xFFFFFFFF);
                 s.Load(device, PciRegion.Config, (ulong)bar, 4);
-                s.Store(device, PciRegion.Config, (ulong)bar, 4, old);
+                s.Store(device, PciRegion.Config, (ulong)bar, 4, 0);
                 s.Load(device, PciRegion.Config, (ulong)bar, 4);
             }
         }),
@@ -129,8 +130,9 @@ internal static class ConfigScenarios
         {
             (_, _, int device) = s.OpenType1();
             s.Load(device, PciRegion.Config, 0x01, 2);
-            s.Load(device, PciRegion.Config, 0x01, 4);
-            s.Load(device, PciRegion.Config, 0x00, 8);
+            s.Load(device, PciRegion.Config, 0x2D, 2);
+            s.Load(device, PciRegion.Config, 0x09, 4);
+            s.Load(device, PciRegion.Config, 0x28, 8);
             s.ReadAt(device, PciLayout.Position(7), 16, shown: 4);
             s.ReadAt(device, PciLayout.Position(7), 256);
         }),

@@ -1,6 +1,6 @@
 namespace Vfio.Differential;
 
-/// <summary>What scenarios have the device do (devices/Edu/README.md).</summary>
+/// <summary>Registers of <see cref="ModelDevice"/>, and what scenarios have it do.</summary>
 internal static class Edu
 {
     public const ulong Identification = 0x00;
@@ -8,10 +8,13 @@ internal static class Edu
     public const ulong Raise = 0x60;
     public const ulong Acknowledge = 0x64;
     public const ulong InterruptStatus = 0x24;
-    private const ulong DmaSource = 0x80;
-    private const ulong DmaDestination = 0x88;
-    private const ulong DmaCount = 0x90;
-    private const ulong DmaCommand = 0x98;
+    public const ulong DmaSource = 0x80;
+    public const ulong DmaDestination = 0x88;
+    public const ulong DmaCount = 0x90;
+    public const ulong DmaCommand = 0x98;
+
+    /// <summary>Signals one message vector; not edu's.</summary>
+    public const ulong Vector = 0x30;
     private const ulong Buffer = 0x40000;
     private const int CommandRegister = 0x04;
     private const ulong MemoryAndBusMaster = 0x0006;

@@ -15,7 +15,6 @@ internal static class IommufdScenarios
             s.Value(iommufd, 0x3B7F, name: "0x3B7F");
             s.BadPointer(iommufd, 0x3B7F, name: "0x3B7F");
             s.Ioctl(iommufd, 0x3B96, default(iommu_ioas_alloc), name: "0x3B96");
-            s.Ioctl(iommufd, 0x3BA0, default(iommu_ioas_alloc), name: "0x3BA0");
             s.Ioctl(iommufd, 0x3BFF, default(iommu_ioas_alloc), name: "0x3BFF");
             s.Ioctl(iommufd, 0x3C81, default(iommu_ioas_alloc), name: "0x3C81");
             s.Ioctl(iommufd, 0xC00C3B81, default(iommu_ioas_alloc), name: "0xC00C3B81");
@@ -203,15 +202,16 @@ internal static class IommufdScenarios
             Outcome<iommu_fault_alloc> queue = s.Ioctl(iommufd, IOMMU_FAULT_QUEUE_ALLOC, default(iommu_fault_alloc));
             int file = s.Received(queue);
             s.Poll(file);
-            s.ReadAt(file, 0, 40);
-            s.ReadAt(file, 0, 80);
-            s.ReadAt(file, 0, 39);
-            s.ReadAt(file, 0, 0);
-            s.ReadAt(file, 40, 40);
-            s.WriteAt(file, 0, 8);
-            s.WriteAt(file, 0, 7);
-            s.WriteAt(file, 0, 0);
-            s.WriteAt(file, 8, 8);
+            foreach (int count in (int[])[40, 80, 39, 0])
+            {
+                s.Read(file, count);
+            }
+
+            foreach (int count in (int[])[8, 7, 0])
+            {
+                s.Write(file, count);
+            }
+
             s.Destroy(iommufd, queue.Argument.out_fault_id);
             s.Close(file);
             s.Destroy(iommufd, queue.Argument.out_fault_id);
@@ -222,7 +222,7 @@ internal static class IommufdScenarios
             int file = s.Received(s.Ioctl(iommufd, IOMMU_FAULT_QUEUE_ALLOC, default(iommu_fault_alloc)));
             s.Close(iommufd);
             s.Poll(file);
-            s.ReadAt(file, 0, 40);
+            s.Read(file, 40);
             s.Value(file, IOMMU_DESTROY);
         }),
         new("change-process", static s =>

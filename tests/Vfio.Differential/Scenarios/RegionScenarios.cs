@@ -44,7 +44,10 @@ internal static class RegionScenarios
             int device = OpenEnabled(s);
             s.ReadAt(device, PciLayout.Position(0), 4, shown: 4);
             s.ReadAt(device, PciLayout.Position(0), 8, shown: 8);
-            s.ReadAt(device, PciLayout.Position(0, 0x80), 32, shown: 32);
+            s.Store(device, PciRegion.Bar0, Edu.DmaSource, 8, 0x1122334455667788);
+            s.Store(device, PciRegion.Bar0, Edu.DmaDestination, 8, 0x99AABBCCDDEEFF00);
+            s.ReadAt(device, PciLayout.Position(0, Edu.DmaSource), 16, shown: 16);
+            s.ReadAt(device, PciLayout.Position(0, Edu.DmaSource + 4), 8, shown: 8);
         }),
         new("bar-without-memory-decode", static s =>
         {

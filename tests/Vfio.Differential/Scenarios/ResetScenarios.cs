@@ -82,8 +82,8 @@ internal static class ResetScenarios
         new("hot-reset-info-of-cdev", static s =>
         {
             (_, int device, _) = s.OpenBound(Target.B);
-            Info(s, device, 4);
-            Info(s, device, 0);
+            Info(s, device, 4, byId: true);
+            Info(s, device, 0, byId: true);
         }),
         new("hot-reset-by-group", static s =>
         {
@@ -137,11 +137,13 @@ internal static class ResetScenarios
         }),
     ]);
 
-    private static void Info(Session s, int device, int room)
-    {
-        Outcome<vfio_pci_hot_reset_info> outcome = s.Ioctl(device, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, new vfio_pci_hot_reset_info { flags = 0xF0F0F0F0 }, new byte[room * 8], describe: s.Dependents);
-        _ = outcome;
-    }
+    private static void Info(Session s, int device, int room, bool byId = false)
+        => s.Ioctl(
+            device,
+            VFIO_DEVICE_GET_PCI_HOT_RESET_INFO,
+            new vfio_pci_hot_reset_info { flags = 0xF0F0F0F0 },
+            new byte[room * 8],
+            describe: byId ? s.DependentsWithIds : s.DependentsWithGroups);
 
     private static void HotReset(Session s, int device, uint flags, params int[] files)
         => s.Ioctl(

@@ -1,7 +1,7 @@
 using Vfio.Abi;
-using Vfio.Devices.Edu;
 using Vfio.Iommu;
 using Vfio.Linux;
+using Vfio.Pci;
 
 namespace Vfio.Differential;
 
@@ -15,9 +15,11 @@ internal sealed class CoreSystem : IVfioSystem
 
     public CoreSystem()
     {
+        // The root bus of A cannot be reset; that of B is behind a port and can.
+        PciBus behindPort = new(number: 1);
         foreach (Target target in Targets.All)
         {
-            VfioDevice device = _host.Allocate(static () => new EduDevice());
+            VfioDevice device = _host.Allocate(() => new ModelDevice(target, target == Target.B ? behindPort : null, enforcesDecode: true));
             IommuGroup group = _host.CreateIommuGroup(hardware: MachineIommu.Instance);
             _host.RegisterGroupDevice(device, new DeviceParent(Targets.Address(target)) { IommuGroup = group, TracksWrites = false });
             _devices.Add(target, device);
@@ -46,16 +48,16 @@ internal sealed class CoreSystem : IVfioSystem
             : Errno.ENOTTY;
     }
 
-    public IoResult Read(int descriptor, Span<byte> buffer, ulong position)
+    public IoResult Read(int descriptor, Span<byte> buffer, ulong? position)
     {
         Errno error = _files.TryGet(descriptor, out object? file);
-        return error != Errno.None ? error : file is VfioFile own ? own.Read(buffer, position) : ((FileDescriptor)file!).ReadAt(buffer, position);
+        return error != Errno.None ? error : file is VfioFile own ? own.Read(buffer, position ?? 0) : Errno.EINVAL;
     }
 
-    public IoResult Write(int descriptor, ReadOnlySpan<byte> buffer, ulong position)
+    public IoResult Write(int descriptor, ReadOnlySpan<byte> buffer, ulong? position)
     {
         Errno error = _files.TryGet(descriptor, out object? file);
-        return error != Errno.None ? error : file is VfioFile own ? own.Write(buffer, position) : ((FileDescriptor)file!).WriteAt(buffer, position);
+        return error != Errno.None ? error : file is VfioFile own ? own.Write(buffer, position ?? 0) : Errno.EINVAL;
     }
 
     public IoResult Poll(int descriptor)

@@ -26,11 +26,11 @@ internal interface IVfioSystem : IDisposable
     /// <summary><c>ioctl(2)</c>; the argument is an address or a value.</summary>
     IoResult Ioctl(int descriptor, uint request, ulong argument);
 
-    /// <summary><c>pread(2)</c>.</summary>
-    IoResult Read(int descriptor, Span<byte> buffer, ulong position);
+    /// <summary><c>pread(2)</c>, or <c>read(2)</c> without a position.</summary>
+    IoResult Read(int descriptor, Span<byte> buffer, ulong? position);
 
-    /// <summary><c>pwrite(2)</c>.</summary>
-    IoResult Write(int descriptor, ReadOnlySpan<byte> buffer, ulong position);
+    /// <summary><c>pwrite(2)</c>, or <c>write(2)</c> without a position.</summary>
+    IoResult Write(int descriptor, ReadOnlySpan<byte> buffer, ulong? position);
 
     /// <summary><c>poll(2)</c> without waiting: what would not have to wait.</summary>
     IoResult Poll(int descriptor);

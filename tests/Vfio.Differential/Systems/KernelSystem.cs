@@ -41,16 +41,16 @@ internal sealed class KernelSystem : IVfioSystem
         return file.IsInvalid ? Errno.EBADF : file.Ioctl(request, unchecked((nint)argument));
     }
 
-    public IoResult Read(int descriptor, Span<byte> buffer, ulong position)
+    public IoResult Read(int descriptor, Span<byte> buffer, ulong? position)
     {
         using var file = new FileDescriptor(descriptor, ownsHandle: false);
-        return file.IsInvalid ? Errno.EBADF : file.ReadAt(buffer, position);
+        return file.IsInvalid ? Errno.EBADF : position is null ? file.Read(buffer) : file.ReadAt(buffer, position.Value);
     }
 
-    public IoResult Write(int descriptor, ReadOnlySpan<byte> buffer, ulong position)
+    public IoResult Write(int descriptor, ReadOnlySpan<byte> buffer, ulong? position)
     {
         using var file = new FileDescriptor(descriptor, ownsHandle: false);
-        return file.IsInvalid ? Errno.EBADF : file.WriteAt(buffer, position);
+        return file.IsInvalid ? Errno.EBADF : position is null ? file.Write(buffer) : file.WriteAt(buffer, position.Value);
     }
 
     public IoResult Poll(int descriptor)

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Vfio.Abi;
 using Vfio.Iommu;
 
 namespace Vfio.Differential;
@@ -14,8 +17,18 @@ internal static class MachineIommu
         PageSizes = 0x4020_1000,
         Aperture = Range(0, ApertureSize),
         EnforcesCoherency = false,
+        DescriptionType = IommufdUapi.IOMMU_HW_INFO_TYPE_INTEL_VTD,
+        Description = Describe(),
         ReservedRegions = [new ReservedRegion(Range(MessageWindow, MessageWindowSize))],
     };
+
+    /// <summary>Its capability registers, as the virtual machine's kernel reads them.</summary>
+    private static byte[] Describe()
+    {
+        byte[] description = new byte[Unsafe.SizeOf<iommu_hw_info_vtd>()];
+        MemoryMarshal.Write(description, new iommu_hw_info_vtd { flags = 1, cap_reg = 0x80D2_008C_222F_0686, ecap_reg = 0xF00F4A });
+        return description;
+    }
 
     private static IovaRange Range(ulong start, ulong length)
         => IovaRange.TryCreate(start, length, out IovaRange range) ? range : throw new InvalidOperationException("Not a range.");

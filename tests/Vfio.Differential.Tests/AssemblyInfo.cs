@@ -1,0 +1,2 @@
+// Whatever a test opens or maps is closed at the end.
+[assembly: AssemblyFixture(typeof(Vfio.TestUtilities.DescriptorLeakFixture))]
