@@ -27,8 +27,19 @@ internal sealed record Verdict(string Subject, string Scenario, int Calls, IRead
             problems.Add($"{difference}{Environment.NewLine}    {step?.Operation}{Environment.NewLine}    a reason would be given by: {new KnownDifference(difference, "REASON")}");
         }
 
-        problems.AddRange(known.Where(entry => !differences.Contains(entry.Difference)).Select(static entry => $"{entry.Difference}: not any more; take it out of tests/Differential/different.txt"));
-        problems.AddRange(known.Where(entry => stored.Reasons.All(reason => reason.Key != entry.Reason)).Select(static entry => $"{entry.Difference}: the reason {entry.Reason} is not in tests/Differential/reasons.txt"));
+        foreach (KnownDifference entry in known)
+        {
+            if (!differences.Contains(entry.Difference))
+            {
+                problems.Add($"{entry.Difference}: not any more; take it out of tests/Differential/different.txt");
+            }
+
+            if (stored.Reasons.All(reason => reason.Key != entry.Reason))
+            {
+                problems.Add($"{entry.Difference}: the reason {entry.Reason} is not in tests/Differential/reasons.txt");
+            }
+        }
+
         return new Verdict(subject.Name, scenario.Name, kernel.Steps.Count, [.. known.Where(entry => differences.Contains(entry.Difference))], problems);
     }
 

@@ -88,7 +88,11 @@ internal sealed partial class Session
     public string Descriptors(byte[] tail) => string.Join(',', MemoryMarshal.Cast<byte, int>(tail).ToArray().Select(NameOf));
 
     /// <summary>Functions of a hot reset behind a structure with their groups, for <c>describe</c>.</summary>
-    public string DependentsWithGroups(byte[] tail) => Dependents(tail, number => Targets.All.Select(target => _system.GroupPath(target) == $"/dev/vfio/{number}" ? $"group {target}" : "").FirstOrDefault(static name => name.Length > 0) ?? "another group");
+    public string DependentsWithGroups(byte[] tail) => Dependents(tail, number =>
+    {
+        IEnumerable<Target> targets = Targets.All.Where(target => _system.GroupPath(target) == $"/dev/vfio/{number}");
+        return targets.Any() ? $"group {targets.First()}" : "another group";
+    });
 
     /// <summary>The same with the devices' ids.</summary>
     public string DependentsWithIds(byte[] tail) => Dependents(tail, static number => $"id {unchecked((int)number)}");

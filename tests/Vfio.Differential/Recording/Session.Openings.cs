@@ -51,7 +51,10 @@ internal sealed partial class Session
 
     /// <summary>IOMMU_IOAS_MAP at an address.</summary>
     public void MapFixed(int iommufd, uint ioas, ulong address, ulong length, ulong iova, uint flags = IommufdUapi.IOMMU_IOAS_MAP_READABLE | IommufdUapi.IOMMU_IOAS_MAP_WRITEABLE)
-        => Ioctl(iommufd, IommufdUapi.IOMMU_IOAS_MAP, new iommu_ioas_map { flags = flags | IommufdUapi.IOMMU_IOAS_MAP_FIXED_IOVA, ioas_id = ioas, user_va = address, length = length, iova = iova });
+        => Ioctl(
+            iommufd,
+            IommufdUapi.IOMMU_IOAS_MAP,
+            new iommu_ioas_map { flags = flags | IommufdUapi.IOMMU_IOAS_MAP_FIXED_IOVA, ioas_id = ioas, user_va = address, length = length, iova = iova });
 
     /// <summary>IOMMU_IOAS_MAP at an address of the kernel's choice.</summary>
     public ulong MapAnywhere(int iommufd, uint ioas, ulong address, ulong length, uint flags = IommufdUapi.IOMMU_IOAS_MAP_READABLE | IommufdUapi.IOMMU_IOAS_MAP_WRITEABLE)

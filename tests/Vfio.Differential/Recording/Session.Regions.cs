@@ -56,7 +56,8 @@ internal sealed partial class Session
     {
         byte[] bytes = new byte[count];
         IoResult result = _system.Read(file, bytes, position);
-        Record($"pread({NameOf(file)}, {count} at 0x{position:x})", result, result.Count > 0 && shown > 0 ? [new KeyValuePair<string, string>("data", Convert.ToHexStringLower(bytes.AsSpan(0, Math.Min(shown, result.Count))))] : null);
+        string data = Convert.ToHexStringLower(bytes.AsSpan(0, Math.Min(shown, result.Count)));
+        Record($"pread({NameOf(file)}, {count} at 0x{position:x})", result, data.Length > 0 ? [new KeyValuePair<string, string>("data", data)] : null);
     }
 
     /// <summary>Writes zeros at a position of the file.</summary>

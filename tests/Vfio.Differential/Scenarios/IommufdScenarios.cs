@@ -1,4 +1,5 @@
 using Vfio.Abi;
+using Vfio.Linux;
 using static Vfio.Abi.IommufdUapi;
 
 namespace Vfio.Differential;
@@ -34,6 +35,8 @@ internal static class IommufdScenarios
             s.Map(iommufd, 0, 0);
             s.Map(iommufd, 0, 0x1000);
             s.Map(iommufd, 0, 0x1000, shared: false);
+            s.Map(iommufd, 0, protection: MemoryProtection.Read | MemoryProtection.Execute);
+            s.Map(iommufd, PciRegion.Bar1, protection: MemoryProtection.Read);
         }),
         new("destroy", static s =>
         {
