@@ -9,9 +9,6 @@ internal sealed class KernelSystem : IVfioSystem
 {
     private readonly Dictionary<int, FileDescriptor> _descriptors = [];
 
-    /// <summary>The kernel's version without the local part, such as <c>7.3.4</c>.</summary>
-    public static string Version { get; } = File.ReadAllText("/proc/sys/kernel/osrelease").Trim().Split('-')[0];
-
     public string DeviceName(Target target) => Targets.Address(target);
 
     public string GroupPath(Target target) => $"/dev/vfio/{Path.GetFileName(File.ResolveLinkTarget($"{Sysfs(target)}/iommu_group", returnFinalTarget: false)!.FullName)}";
