@@ -29,6 +29,7 @@ internal static class CommandLine
         LspciCommand.Create(),
         ReadCommand.Create(),
         WriteCommand.Create(),
+        BenchCommand.Create(),
         NvmeCommand.Create(),
         KernelCommands.CreateList(),
         KernelCommands.CreateDoctor(),

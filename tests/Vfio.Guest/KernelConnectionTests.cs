@@ -1,5 +1,7 @@
+using Vfio.Abi;
 using Vfio.Drivers.Edu;
 using Vfio.Kernel;
+using Vfio.Linux;
 
 namespace Vfio.Guest;
 
@@ -16,6 +18,26 @@ public sealed class KernelConnectionTests
         VfioException exception = await Assert.ThrowsAsync<VfioException>(() => GuestDevice.ConnectAsync().AsTask());
         Assert.Contains($"({Environment.ProcessId}) has /dev/vfio/", exception.Message, StringComparison.Ordinal);
         Assert.Contains("VFIO2010", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Descriptors_that_somebody_else_opened_are_used()
+    {
+        PciFunction function = new PciSysfs(KernelFiles.Running).Find(GuestDevice.Function)!;
+        KernelConnection cdev = KernelConnection.FromCdev(Open($"/dev/vfio/devices/{function.VfioDevice}"), Open("/dev/iommu"), "given");
+        await using (EduDriver driver = EduDriver.Open(cdev))
+        {
+            Assert.Equal(KernelPath.Cdev, cdev.Path);
+            Assert.Equal(120u, await driver.ComputeFactorialAsync(5, TestContext.Current.CancellationToken));
+        }
+
+        KernelConnection group = KernelConnection.FromGroup(Open($"/dev/vfio/{function.Group}"), Open("/dev/vfio/vfio"), $"{function.Address}");
+        await using (EduDriver driver = EduDriver.Open(group))
+        {
+            Assert.Equal(KernelPath.GroupType1, group.Path);
+            using DmaBuffer buffer = driver.AllocateDma(4096);
+            await driver.CopyToDeviceAsync(buffer, 4096, TestContext.Current.CancellationToken);
+        }
     }
 
     [Fact]
@@ -73,5 +95,11 @@ public sealed class KernelConnectionTests
         connection.Reset();
         Assert.Equal(PciCommand.MemorySpace, connection.Pci.Command & (PciCommand.MemorySpace | PciCommand.BusMaster));
         Assert.NotEqual(~0x1234u, connection.Bar(0).Read32(4));
+    }
+
+    private static FileDescriptor Open(string path)
+    {
+        Assert.Equal(Errno.None, FileDescriptor.TryOpen(path, OpenMode.ReadWrite, out FileDescriptor? descriptor));
+        return descriptor!;
     }
 }

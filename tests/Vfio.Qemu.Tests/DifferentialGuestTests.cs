@@ -30,6 +30,7 @@ public sealed class DifferentialGuestTests
 
         GuestResult run = await guest.TryRunAsync($"{DotnetProgram.Differential.Command} kernel /tmp/differential 2>&1", TimeSpan.FromSeconds(300));
         Assert.True(run.Status == 0, run.Output + guest.ConsoleLog);
+        Directory.CreateDirectory(Checkout.File("artifacts/differential"));
         await File.WriteAllTextAsync(Checkout.File("artifacts/differential/console.log"), $"{run.Output}\n{await guest.RunAsync("dmesg")}");
         string packed = await guest.RunAsync("tar -C /tmp/differential -cz . | base64 -w 0");
         string answered = Checkout.File("artifacts/differential/kernel");

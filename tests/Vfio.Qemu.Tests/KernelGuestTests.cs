@@ -32,7 +32,7 @@ public sealed class KernelGuestTests(KernelFixture fixture) : IClassFixture<Kern
     [InlineData("cdev")]
     [InlineData("groupType1")]
     public async Task Connection_to_the_kernel_does_what_it_says(string path)
-        => Assert.Equal(4, await GuestTestRun.RunAsync(fixture.Guest, "KernelConnectionTests", $"kernel:{KernelFixture.Edu}?path={path}"));
+        => Assert.Equal(5, await GuestTestRun.RunAsync(fixture.Guest, "KernelConnectionTests", $"kernel:{KernelFixture.Edu}?path={path}"));
 
     [Theory]
     [InlineData("cdev")]

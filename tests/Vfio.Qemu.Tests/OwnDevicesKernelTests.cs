@@ -19,7 +19,7 @@ public sealed class OwnDevicesKernelTests(OwnDevicesFixture fixture) : IClassFix
     [Fact]
     public async Task Connection_to_the_kernel_does_what_it_says()
     {
-        Assert.Equal(4, await GuestTestRun.RunAsync(fixture.Guest, "KernelConnectionTests", $"kernel:{OwnDevicesFixture.Edu}"));
+        Assert.Equal(5, await GuestTestRun.RunAsync(fixture.Guest, "KernelConnectionTests", $"kernel:{OwnDevicesFixture.Edu}"));
         AssertNothingRefused();
     }
 

@@ -1,4 +1,4 @@
-using Vfio.Tool.Commands.Nvme;
+using Vfio.Tool.Output;
 
 namespace Vfio.Tool.Tests;
 

@@ -101,7 +101,8 @@ internal sealed class ToolProcess : IDisposable
     {
         if (!_process.HasExited)
         {
-            _process.Kill();
+            // With what a shell started: the end of its output would be waited for.
+            _process.Kill(entireProcessTree: true);
             _process.WaitForExit();
         }
 

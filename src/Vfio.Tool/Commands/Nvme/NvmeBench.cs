@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Vfio.Drivers.Nvme;
+using Vfio.Tool.Output;
 
 namespace Vfio.Tool.Commands.Nvme;
 

@@ -1,3 +1,5 @@
+using Vfio.Tool.Output;
+
 namespace Vfio.Tool.Commands.Nvme;
 
 /// <summary>What a run measured.</summary>

@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace Vfio.Tool.Commands.Nvme;
+namespace Vfio.Tool.Output;
 
 /// <summary>Latencies in nanoseconds, within 1/64 of each: recording allocates nothing.</summary>
 internal sealed class LatencyHistogram
