@@ -6,7 +6,7 @@ using Vfio.TestUtilities;
 namespace Vfio.Qemu.Tests;
 
 /// <summary>The scenarios of <c>Vfio.Differential</c> on the guest's kernel, whose results are stored in the tree.</summary>
-[Collection(GuestCollection.Name)]
+[Collection(KernelCollection.Name)]
 public sealed class DifferentialGuestTests
 {
     [Fact]

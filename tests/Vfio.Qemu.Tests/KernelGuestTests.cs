@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 namespace Vfio.Qemu.Tests;
 
 /// <summary>The user side on a real kernel's VFIO: our edu driver, inside the guest, drives QEMU's edu.</summary>
-[Collection(GuestCollection.Name)]
+[Collection(KernelCollection.Name)]
 public sealed class KernelGuestTests(KernelFixture fixture) : IClassFixture<KernelFixture>
 {
     [Theory]

@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 namespace Vfio.Qemu.Tests;
 
 /// <summary>Our NVMe driver on a controller that is not ours: QEMU's, inside the guest, by the guest kernel's VFIO.</summary>
-[Collection(GuestCollection.Name)]
+[Collection(KernelCollection.Name)]
 public sealed class NvmeKernelGuestTests(NvmeKernelFixture fixture) : IClassFixture<NvmeKernelFixture>
 {
     [Fact]

@@ -4,7 +4,7 @@ namespace Vfio.Qemu.Tests;
 /// Our devices, served into a guest behind its IOMMU, driven in there by our drivers through the guest's VFIO: the whole way around. QEMU
 /// forwards every mapping of the guest's, page by page, and unmaps ranges of any size.
 /// </summary>
-[Collection(GuestCollection.Name)]
+[Collection(KernelCollection.Name)]
 public sealed class OwnDevicesKernelTests(OwnDevicesFixture fixture) : IClassFixture<OwnDevicesFixture>
 {
     [Theory]
