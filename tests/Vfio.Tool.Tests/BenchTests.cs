@@ -23,7 +23,7 @@ public sealed class BenchTests
     {
         ToolResult result = await ToolProcess.RunAsync("bench", "local:edu", "--region", "bar5");
         Assert.Equal(1, result.Status);
-        Assert.Contains("read 4 bytes at 0x0 of Bar5", result.Error, StringComparison.Ordinal);
+        Assert.Contains("read 4 bytes at 0x0 of region Bar5", result.Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
-using Vfio.Abi;
 using Vfio.Iommu;
 using Vfio.Tool.Devices;
 using Vfio.Tool.Output;
@@ -50,7 +49,7 @@ internal static class BenchCommand
         List<Measurement> measurements = [];
         if (device.Config.Size >= sizeof(uint))
         {
-            measurements.Add(Measure("config read", time, stop, () => Require(device.TryRead((uint)PciRegion.Config, 0, value.AsSpan(0, sizeof(uint))), "read configuration space")));
+            measurements.Add(Measure("config read", time, stop, () => device.Config.Read(0, value.AsSpan(0, sizeof(uint)))));
         }
 
         if (register is { } index)
@@ -59,14 +58,12 @@ internal static class BenchCommand
                 string.Create(CultureInfo.InvariantCulture, $"{((PciRegion)index).ToString().ToLowerInvariant()} read"),
                 time,
                 stop,
-                () => Require(device.TryRead(index, offset, value.AsSpan(0, width)), $"read {width} bytes at 0x{offset:x} of {(PciRegion)index}")));
+                () => device.Region((PciRegion)index).Read(offset, value.AsSpan(0, width))));
         }
 
         using DmaMemory page = DmaMemory.Allocate(4096);
         measurements.Add(Measure("map + unmap 4 KiB", time, stop, () => device.MapDma(page, DmaAccess.ReadWrite).Dispose()));
         return measurements;
-
-        void Require(Errno error, string operation) => VfioException.ThrowIfError(error, $"{operation} of {device.Address}");
     }
 
     private static Measurement Measure(string name, TimeSpan time, CancellationToken stop, Action operation)
@@ -88,7 +85,7 @@ internal static class BenchCommand
             {
                 operation();
                 long after = Stopwatch.GetTimestamp();
-                latencies.Add((long)Stopwatch.GetElapsedTime(before, after).TotalNanoseconds);
+                latencies.Add((long)((after - before) * (1_000_000_000.0 / Stopwatch.Frequency)));
                 before = after;
             }
         }
