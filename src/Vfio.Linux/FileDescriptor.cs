@@ -132,7 +132,8 @@ public class FileDescriptor : SafeHandle
     /// <returns>EBADF when the descriptor is not open.</returns>
     public Errno TryGetMode(out OpenMode mode)
     {
-        const OpenMode Known = OpenMode.WriteOnly | OpenMode.ReadWrite | OpenMode.NonBlocking | OpenMode.NoFollow | OpenMode.PathOnly;
+        const OpenMode Known = OpenMode.WriteOnly | OpenMode.ReadWrite | OpenMode.NonBlocking | OpenMode.Append | OpenMode.Direct
+            | OpenMode.NoFollow | OpenMode.PathOnly;
         int flags = Interop.Fcntl(this, Interop.FcntlGetFlags, 0);
         mode = flags < 0 ? OpenMode.ReadOnly : (OpenMode)flags & Known;
         return flags < 0 ? Interop.LastError : Errno.None;

@@ -16,6 +16,12 @@ public enum OpenMode
     /// <summary>Reads and writes answer <see cref="Abi.Errno.EAGAIN"/> instead of waiting.</summary>
     NonBlocking = 0x800,
 
+    /// <summary>Writes go to the end of the file, whatever position they name.</summary>
+    Append = 0x400,
+
+    /// <summary>Reads and writes pass by the page cache, with buffers and positions that the device can take.</summary>
+    Direct = 0x4000,
+
     /// <summary>A symbolic link in the last place is not followed: <see cref="Abi.Errno.ELOOP"/>, or the link itself with <see cref="PathOnly"/>.</summary>
     NoFollow = 0x20000,
 

@@ -4,6 +4,7 @@ using static Vfio.Iommu.Tests.IommufdFixture;
 
 namespace Vfio.Iommu.Tests;
 
+[Collection(nameof(DescriptorMemory))]
 public sealed class DescriptorMemoryTests
 {
     [Fact]

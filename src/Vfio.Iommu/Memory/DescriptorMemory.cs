@@ -1,9 +1,11 @@
+using System.Numerics;
 using Vfio.Abi;
 using Vfio.Linux;
 
 namespace Vfio.Iommu;
 
 /// <summary>Turns a descriptor that a user or a peer gave into a memory source, by the safest way that is fast.</summary>
+/// <remarks>For a peer that sends many descriptors of few files there is <see cref="DescriptorMemoryPool"/>.</remarks>
 public static class DescriptorMemory
 {
     private const ulong PageSize = 4096;
@@ -33,12 +35,52 @@ public static class DescriptorMemory
     public static Errno TryCreate(FileDescriptor descriptor, ulong offset, ulong length, DmaAccess access, DescriptorMemoryPolicy policy, out MemorySource? source)
     {
         source = null;
+        Errno error = Examine(descriptor, offset, length, access, policy, out FileStatus status, out _);
+        if (error != Errno.None)
+        {
+            return error;
+        }
+
+        bool writable = (access & DmaAccess.Write) != 0;
+        if (MayMap(descriptor, in status, policy))
+        {
+            (ulong start, ulong end) = Around(in status, offset, length, UnitOf(in status));
+            error = TryMap(descriptor, start, end, writable, policy, out MemoryMapping? mapping);
+            if (error == Errno.None)
+            {
+                source = new FileWindow(mapping!, start, writable, policy != DescriptorMemoryPolicy.Trusted).Show(offset, length);
+                descriptor.Dispose(); // The mapping keeps the file.
+                return Errno.None;
+            }
+
+            if (error != Errno.ENOSPC)
+            {
+                return error;
+            }
+        }
+
+        if (descriptor.IsServedByProcess())
+        {
+            return Errno.EINVAL;
+        }
+
+        source = new DescriptorMemorySource(descriptor, offset, length, writable);
+        return Errno.None;
+    }
+
+    /// <summary>Checks a part of a file against the file.</summary>
+    /// <returns>As for <see cref="TryCreate"/>.</returns>
+    internal static Errno Examine(
+        FileDescriptor descriptor, ulong offset, ulong length, DmaAccess access, DescriptorMemoryPolicy policy, out FileStatus status, out OpenMode mode)
+    {
+        mode = default;
+        status = default;
         if (length == 0 || offset > long.MaxValue || length > long.MaxValue - offset)
         {
             return Errno.EINVAL;
         }
 
-        Errno error = descriptor.TryGetStatus(out FileStatus status);
+        Errno error = descriptor.TryGetStatus(out status);
         if (error != Errno.None)
         {
             return error;
@@ -61,55 +103,74 @@ public static class DescriptorMemory
                 return Errno.EINVAL;
         }
 
-        error = CheckMode(descriptor, access);
-        if (error != Errno.None)
-        {
-            return error;
-        }
-
-        bool writable = (access & DmaAccess.Write) != 0;
-        bool budgeted = policy == DescriptorMemoryPolicy.Safe && status.Kind == FileKind.Regular && CannotShrink(descriptor) && TryTakeBudget(length);
-        if (policy == DescriptorMemoryPolicy.Trusted || budgeted)
-        {
-            ulong start = offset & (PageSize - 1);
-            error = MemoryMapping.TryMap(
-                descriptor,
-                offset - start,
-                (nuint)(start + length),
-                writable ? MemoryProtection.ReadWrite : MemoryProtection.Read,
-                out MemoryMapping? mapping);
-            if (error != Errno.None)
-            {
-                ReturnBudget(budgeted, length);
-                return error;
-            }
-
-            // The size is read again now that it cannot shrink: the check above may have been overtaken.
-            if (policy == DescriptorMemoryPolicy.Safe
-                && (descriptor.TryGetStatus(out status) != Errno.None || offset + length > RoundUp(status.Size, PageSize)))
-            {
-                mapping!.Dispose();
-                ReturnBudget(budgeted, length);
-                return Errno.EINVAL;
-            }
-
-            source = new MappedMemorySource(mapping!, start, length, writable, ownsMapping: true, offset) { IsBudgeted = budgeted, IsOfFile = true };
-            descriptor.Dispose(); // The mapping keeps the file.
-            return Errno.None;
-        }
-
-        if (descriptor.IsServedByProcess())
-        {
-            return Errno.EINVAL;
-        }
-
-        source = new DescriptorMemorySource(descriptor, offset, length, writable);
-        return Errno.None;
+        error = descriptor.TryGetMode(out mode);
+        bool reads = (access & DmaAccess.Read) == 0 || (mode & OpenMode.WriteOnly) == 0;
+        bool writes = (access & DmaAccess.Write) == 0 || (mode & (OpenMode.WriteOnly | OpenMode.ReadWrite)) != 0;
+        return error != Errno.None ? error
+            : (mode & OpenMode.PathOnly) != 0 ? Errno.EINVAL
+            : reads && writes ? Errno.None : Errno.EACCES;
     }
 
-    /// <summary>Gives back what mapping a source took of the process's budget.</summary>
+    /// <summary>Whether a file may be mapped: its owner is trusted, or cannot shrink it, from now on.</summary>
+    internal static bool MayMap(FileDescriptor descriptor, in FileStatus status, DescriptorMemoryPolicy policy) => policy switch
+    {
+        DescriptorMemoryPolicy.Trusted => true,
+        DescriptorMemoryPolicy.Safe => status.Kind == FileKind.Regular && CannotShrink(descriptor),
+        _ => false,
+    };
+
+    /// <summary>Maps a part of a file that <see cref="MayMap"/>, within the process's budget.</summary>
+    /// <param name="descriptor">The file; the caller's.</param>
+    /// <param name="start">First byte, a multiple of the page size.</param>
+    /// <param name="end">Behind the last byte, a multiple of the page size.</param>
+    /// <param name="writable">Whether writes are allowed.</param>
+    /// <param name="policy">Whether the owner is trusted; otherwise the file must reach to the end now.</param>
+    /// <param name="mapping">The mapping. Unless the owner is trusted it counts in the budget, which its holder gives back.</param>
+    /// <returns><see cref="Errno.ENOSPC"/> when the budget is used up, <see cref="Errno.EINVAL"/> when the file is shorter, or what <c>mmap(2)</c> answers.</returns>
+    internal static Errno TryMap(FileDescriptor descriptor, ulong start, ulong end, bool writable, DescriptorMemoryPolicy policy, out MemoryMapping? mapping)
+    {
+        mapping = null;
+        bool budgeted = policy != DescriptorMemoryPolicy.Trusted;
+        ulong length = end - start;
+        if (budgeted && !TryTakeBudget(length))
+        {
+            return Errno.ENOSPC;
+        }
+
+        Errno error = MemoryMapping.TryMap(
+            descriptor, start, (nuint)length, writable ? MemoryProtection.ReadWrite : MemoryProtection.Read, out mapping);
+
+        // The size is read again now that it cannot shrink: an earlier look may have been overtaken.
+        if (error == Errno.None && budgeted && (descriptor.TryGetStatus(out FileStatus status) != Errno.None || end > RoundUp(status.Size, PageSize)))
+        {
+            mapping!.Dispose();
+            mapping = null;
+            error = Errno.EINVAL;
+        }
+
+        if (error != Errno.None)
+        {
+            ReturnBudget(budgeted, length);
+        }
+
+        return error;
+    }
+
+    /// <summary>The part of a file in whole units that a range touches, as far as the file reaches.</summary>
+    /// <param name="unit">A power of two, at most a gibibyte.</param>
+    internal static (ulong Start, ulong End) Around(in FileStatus status, ulong offset, ulong length, ulong unit)
+    {
+        ulong end = RoundUp(offset + length, unit);
+        return (offset & ~(unit - 1), status.Kind == FileKind.Regular ? Math.Min(end, RoundUp(status.Size, PageSize)) : end);
+    }
+
+    /// <summary>What mappings of a file are made of: its pages, which hugetlbfs names as its unit of I/O.</summary>
+    internal static ulong UnitOf(in FileStatus status)
+        => status.Kind == FileKind.Regular && BitOperations.IsPow2(status.BlockSize) ? Math.Clamp(status.BlockSize, PageSize, 1UL << 30) : PageSize;
+
+    /// <summary>Gives back what a mapping took of the process's budget.</summary>
     /// <param name="budgeted">Whether it took any.</param>
-    /// <param name="length">The source's length.</param>
+    /// <param name="length">Its length in bytes.</param>
     internal static void ReturnBudget(bool budgeted, ulong length)
     {
         if (budgeted)
@@ -118,6 +179,8 @@ public static class DescriptorMemory
             Interlocked.Decrement(ref s_mappings);
         }
     }
+
+    private static ulong RoundUp(ulong value, ulong unit) => (value + unit - 1) & ~(unit - 1);
 
     private static bool TryTakeBudget(ulong length)
     {
@@ -136,16 +199,6 @@ public static class DescriptorMemory
         return false;
     }
 
-    private static Errno CheckMode(FileDescriptor descriptor, DmaAccess access)
-    {
-        Errno error = descriptor.TryGetMode(out OpenMode mode);
-        bool reads = (access & DmaAccess.Read) == 0 || (mode & OpenMode.WriteOnly) == 0;
-        bool writes = (access & DmaAccess.Write) == 0 || (mode & (OpenMode.WriteOnly | OpenMode.ReadWrite)) != 0;
-        return error != Errno.None ? error
-            : (mode & OpenMode.PathOnly) != 0 ? Errno.EINVAL
-            : reads && writes ? Errno.None : Errno.EACCES;
-    }
-
     private static bool CannotShrink(FileDescriptor descriptor)
     {
         if (MemFd.TryGetSeals(descriptor, out FileSeals seals) != Errno.None)
@@ -155,6 +208,4 @@ public static class DescriptorMemory
 
         return (seals & FileSeals.Shrink) != 0 || MemFd.TryAddSeals(descriptor, FileSeals.Shrink) == Errno.None;
     }
-
-    private static ulong RoundUp(ulong value, ulong unit) => (value + unit - 1) & ~(unit - 1);
 }

@@ -25,6 +25,9 @@ public sealed class DescriptorMemorySource : MemorySource
         IsWritable = writable;
     }
 
+    /// <summary>The use of the descriptor when it is shared, which is given back in place of closing it.</summary>
+    internal SharedDescriptor? Shared { get; init; }
+
     /// <inheritdoc/>
     public override ulong Length { get; }
 
@@ -106,5 +109,15 @@ public sealed class DescriptorMemorySource : MemorySource
     }
 
     /// <inheritdoc/>
-    protected override void Release() => _descriptor.Dispose();
+    protected override void Release()
+    {
+        if (Shared is not null)
+        {
+            Shared.Leave();
+        }
+        else
+        {
+            _descriptor.Dispose();
+        }
+    }
 }

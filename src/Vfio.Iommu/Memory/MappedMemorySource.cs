@@ -32,12 +32,10 @@ public sealed class MappedMemorySource : MemorySource
     }
 
     /// <inheritdoc/>
-    public override bool IsFile => IsOfFile;
+    public override bool IsFile => Window is not null;
 
-    internal bool IsOfFile { get; init; }
-
-    /// <summary>Whether the mapping counts in the budget of <see cref="DescriptorMemory"/>.</summary>
-    internal bool IsBudgeted { get; init; }
+    /// <summary>The window of a file whose mapping this is; left when nothing shows the source any more.</summary>
+    internal FileWindow? Window { get; init; }
 
     /// <inheritdoc/>
     public override ulong Length { get; }
@@ -77,7 +75,8 @@ public sealed class MappedMemorySource : MemorySource
         if (_ownsMapping)
         {
             _mapping.Dispose();
-            DescriptorMemory.ReturnBudget(IsBudgeted, Length);
         }
+
+        Window?.Leave();
     }
 }

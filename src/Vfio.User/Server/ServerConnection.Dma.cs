@@ -52,11 +52,8 @@ internal sealed partial class ServerConnection
         }
         else
         {
-            DescriptorMemoryPolicy policy = mode == VfioUserDmaMapFlags.FileIo || _ioas.AreaCount >= _options.MaximumMappings
-                ? DescriptorMemoryPolicy.NeverMap
-                : _options.ClientMemory;
             FileDescriptor descriptor = _descriptors.Take(0)!;
-            Errno created = DescriptorMemory.TryCreate(descriptor, map.fd_offset, map.size, access, policy, out source);
+            Errno created = _memory.TryCreate(descriptor, map.fd_offset, map.size, access, mode != VfioUserDmaMapFlags.FileIo, out source);
             if (created != Errno.None)
             {
                 descriptor.Dispose();

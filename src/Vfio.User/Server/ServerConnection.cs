@@ -23,6 +23,7 @@ internal sealed partial class ServerConnection : IDisposable
     private readonly UnixSocket _socket;
     private readonly MessageReader _reader;
     private readonly MessageWriter _writer;
+    private readonly DescriptorMemoryPool _memory;
     private readonly Queue<QueuedCommand> _queued = new();
 
     // A leaf: the connection ends on its own thread while others end it too.
@@ -66,6 +67,7 @@ internal sealed partial class ServerConnection : IDisposable
         _options = options;
         _logger = logger;
         _spin = new SpinBudget(options.BusyPoll);
+        _memory = new DescriptorMemoryPool(options.ClientMemory, options.MaximumMappings);
         _reader = new MessageReader(socket, MaximumMessage);
         _writer = new MessageWriter(socket);
         _descriptors = _reader.Descriptors;

@@ -49,8 +49,9 @@ public sealed record VfioUserServerOptions
     public int MaximumDmaMaps { get; init; } = 65_535;
 
     /// <summary>
-    /// DMA windows of a client that are mapped into this process; those beyond are reached by positioned reads and writes. A process has
-    /// 65530 mappings in all (<c>vm.max_map_count</c>), its runtime's own among them, which a client must not use up.
+    /// Mappings of a client's memory in this process; DMA windows that would need a further one are reached by positioned reads and writes.
+    /// Windows of one file share mappings of a gibibyte or more. A process has 65530 mappings in all (<c>vm.max_map_count</c>), its
+    /// runtime's own among them, which a client must not use up.
     /// </summary>
     public int MaximumMappings { get; init; } = 16_384;
 

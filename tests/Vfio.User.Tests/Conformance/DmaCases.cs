@@ -186,21 +186,64 @@ public sealed class DmaCases : ConformanceTest
     {
         DevicePair<ConformanceDevice> pair = Serve(new VfioUserServerOptions { MaximumMappings = 3 });
         using RawVfioUserClient client = pair.ConnectRaw();
-        using FakeGuestMemory memory = new(0, 16 * Page);
-        int Mappings() => File.ReadLines("/proc/self/maps").Count(static line => line.Contains("guest-memory", StringComparison.Ordinal));
-        int before = Mappings();
-        for (uint i = 0; i < 8; i++)
+        FakeGuestMemory[] files = [.. Enumerable.Range(0, 8).Select(static _ => new FakeGuestMemory(0, Page))];
+        int before = CountMappings("guest-memory");
+        for (uint i = 0; i < files.Length; i++)
         {
-            memory.Write(i * 2 * Page, i);
-            Assert.Equal(Errno.None, client.MapDma(i * Page, Page, memory.Descriptor, i * 2 * Page));
+            files[i].Write(0, i);
+            Assert.Equal(Errno.None, client.MapDma(i * Page, Page, files[i].Descriptor));
         }
 
-        Assert.InRange(Mappings() - before, 1, 3);
-        for (uint i = 0; i < 8; i++)
+        Assert.Equal(3, CountMappings("guest-memory") - before);
+        for (uint i = 0; i < files.Length; i++)
         {
             StartDma(client, i * Page, 4, ControlBlock.ReadInHandler);
             Assert.Equal(i, MemoryMarshal.Read<uint>(pair.Device.DmaBytes));
         }
+
+        // What an unmap gives back may be mapped again.
+        Assert.Equal(Errno.None, client.UnmapDma(0, 0, VfioUserDmaUnmapFlags.UnmapAll));
+        Assert.Equal(before, CountMappings("guest-memory"));
+        Assert.Equal(Errno.None, client.MapDma(0, Page, files[7].Descriptor));
+        Assert.Equal(1, CountMappings("guest-memory") - before);
+        Array.ForEach(files, static file => file.Dispose());
+    }
+
+    [Theory]
+    [InlineData(VfioUserDmaMapFlags.Mmap, 4)]
+    [InlineData(VfioUserDmaMapFlags.FileIo, 1)]
+    public void Case052_sixty_thousand_maps_of_one_file_cost_a_handful_of_mappings_and_descriptors(VfioUserDmaMapFlags mode, int most)
+    {
+        const uint Maps = 60_000;
+        DevicePair<ConformanceDevice> pair = Serve();
+        using RawVfioUserClient client = pair.ConnectRaw();
+        using MemFd file = new("many-maps", 2UL << 30);
+        int mappings = CountMappings("many-maps");
+        int descriptors = CountDescriptors();
+
+        // Offsets run against the addresses and over the end of a gibibyte, so that no two maps are neighbours in both.
+        static ulong Offset(uint i) => (1UL << 30) + ((Maps / 2) * Page) - (i * Page);
+        const VfioUserFlags Posted = VfioUserFlags.Command | VfioUserFlags.NoReply;
+        for (uint i = 0; i < Maps; i++)
+        {
+            client.Send(VfioUserCommand.DmaMap, Posted, Bytes(Mapping(i * Page, Page, Offset(i), ReadWrite | mode)), file.Descriptor);
+        }
+
+        AssertAlive(client);
+        Assert.Equal((int)Maps, pair.Server!.GetStatistics().DmaAreas);
+        Assert.InRange(CountMappings("many-maps") - mappings + CountDescriptors() - descriptors, 1, most);
+        foreach (uint i in new uint[] { 0, 1, (Maps / 2) - 1, Maps / 2, Maps - 1 })
+        {
+            Assert.Equal(4, file.Descriptor.WriteAt(BitConverter.GetBytes(i + 1), Offset(i)).Count);
+            StartDma(client, i * Page, 4, ControlBlock.ReadInHandler);
+            Assert.Equal(i + 1, MemoryMarshal.Read<uint>(pair.Device.DmaBytes));
+        }
+
+        Assert.Equal(Errno.None, client.UnmapDma(0, (Maps - 1) * Page));
+        StartDma(client, (Maps - 1) * Page, 4, ControlBlock.WriteInHandler);
+        Assert.Equal(Errno.None, pair.Device.LastDmaError);
+        Assert.Equal(Errno.None, client.UnmapDma(0, 0, VfioUserDmaUnmapFlags.UnmapAll));
+        Assert.Equal((mappings, descriptors), (CountMappings("many-maps"), CountDescriptors()));
     }
 
     [Fact]
@@ -440,6 +483,8 @@ public sealed class DmaCases : ConformanceTest
         using RawVfioUserClient next = pair.ConnectRaw();
         Assert.Equal(Errno.None, next.MapDma(0, Page, memory.Descriptor));
     }
+
+    private static int CountMappings(string file) => File.ReadLines("/proc/self/maps").Count(line => line.Contains(file, StringComparison.Ordinal));
 
     private static FileDescriptor Open(string path, OpenMode mode)
     {

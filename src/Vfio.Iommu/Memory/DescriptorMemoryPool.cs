@@ -1,0 +1,235 @@
+using Vfio.Abi;
+using Vfio.Linux;
+
+namespace Vfio.Iommu;
+
+/// <summary>
+/// The memory that one peer hands over by descriptor. However many parts of a file it names, they share mappings of a gibibyte or more, and
+/// descriptors where the file cannot be mapped.
+/// </summary>
+/// <remarks>
+/// <para>
+/// For the rest as <see cref="DescriptorMemory"/>, whose budget counts what is mapped. Files are recognised by file system and inode. Nothing
+/// depends on their being told apart but which of its own files the peer sees: a source lies inside a mapping whose file was sealed, and cannot
+/// have become shorter.
+/// </para>
+/// <para>All members may be called from any thread. The lock is a leaf; files are mapped and unmapped outside of it.</para>
+/// </remarks>
+public sealed class DescriptorMemoryPool
+{
+    private const ulong Unit = 1UL << 30;
+    private readonly DescriptorMemoryPolicy _policy;
+    private readonly int _maximumMappings;
+    private readonly Lock _lock = new();
+    private readonly Dictionary<FileWindowKey, FileWindow> _windows = [];
+    private readonly Dictionary<(ulong Device, ulong Inode, OpenMode Mode), SharedDescriptor> _files = [];
+    private int _mappings;
+
+    /// <summary>Makes an empty pool.</summary>
+    /// <param name="policy">How the peer's memory is reached.</param>
+    /// <param name="maximumMappings">Mappings at a time; what would need a further one is reached by positioned reads and writes.</param>
+    public DescriptorMemoryPool(DescriptorMemoryPolicy policy, int maximumMappings)
+    {
+        _policy = policy;
+        _maximumMappings = maximumMappings;
+    }
+
+    /// <summary>Mappings that the live sources use.</summary>
+    public int MappingCount => Volatile.Read(ref _mappings);
+
+    /// <summary>Descriptors of ordinary files that the live sources use.</summary>
+    public int DescriptorCount
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _files.Count;
+            }
+        }
+    }
+
+    /// <summary>Makes a source of a part of a file.</summary>
+    /// <param name="descriptor">As for <see cref="DescriptorMemory.TryCreate"/>: owned by the pool and its sources on success, by the caller otherwise.</param>
+    /// <param name="offset">Where the part starts, in bytes; need not be page aligned.</param>
+    /// <param name="length">Its length in bytes.</param>
+    /// <param name="access">The access that the mapping will grant. Parts that may be written and parts that may not share nothing.</param>
+    /// <param name="mayMap">False to reach it by positioned reads and writes whatever the policy says.</param>
+    /// <param name="source">The source.</param>
+    /// <returns>As for <see cref="DescriptorMemory.TryCreate"/>.</returns>
+    public Errno TryCreate(FileDescriptor descriptor, ulong offset, ulong length, DmaAccess access, bool mayMap, out MemorySource? source)
+    {
+        source = null;
+        Errno error = DescriptorMemory.Examine(descriptor, offset, length, access, _policy, out FileStatus status, out OpenMode mode);
+        if (error != Errno.None)
+        {
+            return error;
+        }
+
+        bool writable = (access & DmaAccess.Write) != 0;
+        if (mayMap && _policy != DescriptorMemoryPolicy.NeverMap)
+        {
+            error = GetWindow(descriptor, in status, offset, length, writable, out FileWindow? window);
+            if (error == Errno.None)
+            {
+                source = window!.Show(offset, length);
+                descriptor.Dispose(); // The mapping keeps the file.
+                return Errno.None;
+            }
+
+            if (error != Errno.ENOSPC)
+            {
+                return error;
+            }
+        }
+
+        if (status.Kind != FileKind.Regular)
+        {
+            source = new DescriptorMemorySource(descriptor, offset, length, writable);
+            return Errno.None;
+        }
+
+        SharedDescriptor? shared = Share(descriptor, in status, mode);
+        if (shared is null)
+        {
+            return Errno.EINVAL;
+        }
+
+        source = new DescriptorMemorySource(shared.File, offset, length, writable) { Shared = shared };
+        return Errno.None;
+    }
+
+    /// <summary>A user of a window is gone.</summary>
+    /// <returns>True when it was the last: the caller unmaps.</returns>
+    internal bool Leave(FileWindow window)
+    {
+        lock (_lock)
+        {
+            if (--window.Users > 0)
+            {
+                return false;
+            }
+
+            _mappings--;
+            if (_windows.TryGetValue(window.Key, out FileWindow? known) && ReferenceEquals(known, window))
+            {
+                _windows.Remove(window.Key);
+            }
+
+            return true;
+        }
+    }
+
+    /// <summary>A user of a descriptor is gone.</summary>
+    /// <returns>True when it was the last: the caller closes.</returns>
+    internal bool Leave(SharedDescriptor shared)
+    {
+        lock (_lock)
+        {
+            if (--shared.Users > 0)
+            {
+                return false;
+            }
+
+            _files.Remove(shared.Key);
+            return true;
+        }
+    }
+
+    /// <summary>Finds or maps the window that a part of a file lies in, and counts the caller as its user.</summary>
+    /// <returns><see cref="Errno.ENOSPC"/> when the part is to be reached by its descriptor, otherwise as <see cref="DescriptorMemory.TryMap"/>.</returns>
+    private Errno GetWindow(FileDescriptor descriptor, in FileStatus status, ulong offset, ulong length, bool writable, out FileWindow? window)
+    {
+        bool isFile = status.Kind == FileKind.Regular;
+        FileWindowKey key = new(status.Device, status.Inode, writable, offset / Unit, (offset + length - 1) / Unit);
+        lock (_lock)
+        {
+            // One that was mapped before the file grew may be too short; then the next takes its place.
+            if (isFile && _windows.TryGetValue(key, out window) && window.Contains(offset, length))
+            {
+                window.Users++;
+                return Errno.None;
+            }
+
+            window = null;
+            if (_mappings >= _maximumMappings)
+            {
+                return Errno.ENOSPC;
+            }
+
+            _mappings++;
+        }
+
+        Errno error = Errno.ENOSPC;
+        if (DescriptorMemory.MayMap(descriptor, in status, _policy))
+        {
+            (ulong start, ulong end) = DescriptorMemory.Around(in status, offset, length, isFile ? Unit : DescriptorMemory.UnitOf(in status));
+            error = DescriptorMemory.TryMap(descriptor, start, end, writable, _policy, out MemoryMapping? mapping);
+            if (error == Errno.ENOMEM && isFile)
+            {
+                // Huge pages are set aside when they are mapped, and there may be enough for what was asked.
+                (start, end) = DescriptorMemory.Around(in status, offset, length, DescriptorMemory.UnitOf(in status));
+                error = DescriptorMemory.TryMap(descriptor, start, end, writable, _policy, out mapping);
+            }
+
+            if (error == Errno.None)
+            {
+                window = new FileWindow(mapping!, start, writable, _policy != DescriptorMemoryPolicy.Trusted) { Pool = this, Key = key };
+            }
+        }
+
+        lock (_lock)
+        {
+            if (window is null)
+            {
+                _mappings--;
+            }
+            else if (isFile)
+            {
+                _windows[key] = window;
+            }
+        }
+
+        return error;
+    }
+
+    /// <summary>Finds a descriptor that is as good as this one, or keeps this one, and counts the caller as its user.</summary>
+    /// <returns>The one to use, which may not be the one given; null for a file that a process serves.</returns>
+    private SharedDescriptor? Share(FileDescriptor descriptor, in FileStatus status, OpenMode mode)
+    {
+        SharedDescriptor? shared;
+        lock (_lock)
+        {
+            if (_files.TryGetValue((status.Device, status.Inode, mode), out shared))
+            {
+                shared.Users++;
+            }
+        }
+
+        if (shared is not null)
+        {
+            descriptor.Dispose();
+            return shared;
+        }
+
+        if (descriptor.IsServedByProcess())
+        {
+            return null;
+        }
+
+        lock (_lock)
+        {
+            if (!_files.TryGetValue((status.Device, status.Inode, mode), out shared))
+            {
+                shared = new SharedDescriptor(this, descriptor, status.Device, status.Inode, mode);
+                _files.Add(shared.Key, shared);
+                return shared;
+            }
+
+            shared.Users++;
+        }
+
+        descriptor.Dispose();
+        return shared;
+    }
+}
