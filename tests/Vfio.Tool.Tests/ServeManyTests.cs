@@ -101,12 +101,16 @@ public sealed class ServeManyTests : IDisposable
         Assert.Null(devices[0]["client"]);
         Assert.Equal(Environment.ProcessId, (int)devices[1]["client"]!["process"]!);
         Assert.Equal((1, 3 * 4096), ((int)devices[1]["dmaAreas"]!, (int)devices[1]["dmaBytes"]!));
+        JsonNode dma = devices[1]["dma"]!;
+        Assert.Equal((1, 3 * 4096), ((int)dma["mapped"]!["areas"]!, (int)dma["mapped"]!["bytes"]!));
+        Assert.Equal((0, 0, 1, 0), ((int)dma["descriptor"]!["areas"]!, (int)dma["message"]!["areas"]!, (int)dma["mappings"]!, (int)dma["descriptors"]!));
         Assert.True((double)devices[1]["messagesPerSecond"]! > 100, devices[1].ToJsonString());
         Assert.Equal(_sockets["second"], (string?)devices[1]["place"]);
 
         ToolResult plain = await ToolProcess.RunAsync("ps", "--interval", "0");
         Assert.Equal(0, plain.Status);
         Assert.Contains(_sockets["first"], plain.Output, StringComparison.Ordinal);
+        Assert.Contains(" 1 mapped ", plain.Output, StringComparison.Ordinal);
 
         // A process that was killed leaves a socket, which is nobody.
         server.Signal("KILL");

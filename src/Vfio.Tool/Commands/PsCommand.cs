@@ -65,7 +65,7 @@ internal static class PsCommand
 
     private static void Print(List<JsonObject> hosts)
     {
-        Table table = new("process", "device", "model", "client", "connected", "messages/s", "DMA areas", "DMA bytes", "place");
+        Table table = new("process", "device", "model", "client", "connected", "messages/s", "DMA areas", "DMA bytes", "reached", "place");
         foreach (JsonObject host in hosts)
         {
             foreach (JsonObject device in host["devices"]!.AsArray().OfType<JsonObject>())
@@ -80,11 +80,24 @@ internal static class PsCommand
                     Text(device["messagesPerSecond"]),
                     Text(device["dmaAreas"]),
                     Text(device["dmaBytes"]),
+                    Reach(device["dma"]),
                     Text(device["place"]));
             }
         }
 
         table.Print();
+    }
+
+    /// <summary>In how many areas the client's memory is reached in which way; null from a process that does not tell.</summary>
+    private static string Reach(JsonNode? dma)
+    {
+        (string Name, string Text)[] ways = [("mapped", "mapped"), ("descriptor", "by descriptor"), ("message", "by message")];
+        string text = string.Join(
+            ", ",
+            ways.Select(way => (way.Text, Areas: (int?)dma?[way.Name]?["areas"] ?? 0))
+                .Where(static way => way.Areas > 0)
+                .Select(static way => string.Create(CultureInfo.InvariantCulture, $"{way.Areas} {way.Text}")));
+        return text.Length == 0 ? "-" : text;
     }
 
     private static string Text(JsonNode? node) => node is null ? "-" : node.ToString();

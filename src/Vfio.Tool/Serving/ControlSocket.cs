@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
 using Vfio.Abi;
+using Vfio.Iommu;
 using Vfio.Linux;
 using Vfio.User;
 
@@ -150,6 +151,16 @@ internal sealed class ControlSocket : IDisposable
             ["messages"] = statistics.Messages,
             ["dmaAreas"] = statistics.DmaAreas,
             ["dmaBytes"] = statistics.DmaBytes,
+            ["dma"] = new JsonObject
+            {
+                ["mapped"] = Describe(statistics.DmaMapped),
+                ["descriptor"] = Describe(statistics.DmaByDescriptor),
+                ["message"] = Describe(statistics.DmaByMessage),
+                ["mappings"] = statistics.DmaMappings,
+                ["descriptors"] = statistics.DmaDescriptors,
+            },
         };
     }
+
+    private static JsonObject Describe(AreaUsage usage) => new() { ["areas"] = usage.Areas, ["bytes"] = usage.Bytes };
 }

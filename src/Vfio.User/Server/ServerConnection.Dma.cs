@@ -62,9 +62,25 @@ internal sealed partial class ServerConnection
         }
 
         Errno error = _ioas.MapFixed(map.address, map.size, source!, 0, access);
+        if (error == Errno.None)
+        {
+            _dmaBytes += map.size;
+            NoteReach(source!.Kind, map.address, map.size);
+        }
+
         source!.RemoveReference();
-        _dmaBytes += error == Errno.None ? map.size : 0;
         return error;
+    }
+
+    /// <summary>Tells the log once for each way in which the client's memory is reached: it decides how fast the device can be.</summary>
+    private void NoteReach(string kind, ulong address, ulong size)
+    {
+        int bit = kind switch { "mapped" => 1, "descriptor" => 2, _ => 4 };
+        if ((_reachLogged & bit) == 0)
+        {
+            _reachLogged |= bit;
+            LogReach(_deviceName, kind, address, size);
+        }
     }
 
     private void DmaUnmap(ReadOnlySpan<byte> payload)

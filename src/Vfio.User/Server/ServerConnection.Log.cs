@@ -7,6 +7,7 @@ namespace Vfio.User;
 internal sealed partial class ServerConnection
 {
     private int _refusalsLogged;
+    private int _reachLogged;
 
     [LoggerMessage(EventId = 3001, Level = LogLevel.Information, Message = "{Device}: client negotiated version 0.{Minor}, {Bytes} bytes a message, {Descriptors} descriptors")]
     private partial void LogNegotiated(string device, ushort minor, uint bytes, int descriptors);
@@ -37,6 +38,9 @@ internal sealed partial class ServerConnection
 
     [LoggerMessage(EventId = 3010, Level = LogLevel.Warning, Message = "{Device}: something arrived, and the system gives no thread to handle it; trying again in a moment")]
     private partial void LogNoThread(string device);
+
+    [LoggerMessage(EventId = 3011, Level = LogLevel.Debug, Message = "{Device}: client memory is reached this way: {Kind} (first at 0x{Address:x}, {Bytes} bytes)")]
+    private partial void LogReach(string device, string kind, ulong address, ulong bytes);
 
     private void LogRefused(Errno error)
     {

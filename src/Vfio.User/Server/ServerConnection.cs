@@ -133,7 +133,12 @@ internal sealed partial class ServerConnection : IDisposable
         connections,
         Volatile.Read(ref _messageCount),
         _ioas?.AreaCount ?? 0,
-        Volatile.Read(ref _dmaBytes));
+        Volatile.Read(ref _dmaBytes),
+        _ioas?.GetUsage("mapped") ?? default,
+        _ioas?.GetUsage("descriptor") ?? default,
+        _ioas?.GetUsage("message") ?? default,
+        _memory.MappingCount,
+        _memory.DescriptorCount);
 
     /// <summary>Ends the connection from any thread: the client sees the end of the stream.</summary>
     public void Shutdown(ConnectionEnd why)

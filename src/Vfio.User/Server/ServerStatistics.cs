@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Vfio.Iommu;
 using Vfio.Linux;
 
 namespace Vfio.User;
@@ -10,6 +11,21 @@ namespace Vfio.User;
 /// <param name="Messages">Messages that the present client has sent.</param>
 /// <param name="DmaAreas">Areas of memory that it has mapped now.</param>
 /// <param name="DmaBytes">Bytes in them.</param>
+/// <param name="DmaMapped">The areas whose memory is mapped into this process: transfers are copies.</param>
+/// <param name="DmaByDescriptor">Those that are read and written through their descriptor: a system call for each transfer.</param>
+/// <param name="DmaByMessage">Those that the client must be asked for: a message and its answer for each transfer.</param>
+/// <param name="DmaMappings">Mappings that the mapped areas share.</param>
+/// <param name="DmaDescriptors">Descriptors of ordinary files that the areas by descriptor share.</param>
 [StructLayout(LayoutKind.Auto)]
 public readonly record struct ServerStatistics(
-    PeerCredentials? Client, TimeSpan Connected, long Connections, long Messages, int DmaAreas, ulong DmaBytes);
+    PeerCredentials? Client,
+    TimeSpan Connected,
+    long Connections,
+    long Messages,
+    int DmaAreas,
+    ulong DmaBytes,
+    AreaUsage DmaMapped,
+    AreaUsage DmaByDescriptor,
+    AreaUsage DmaByMessage,
+    int DmaMappings,
+    int DmaDescriptors);

@@ -69,7 +69,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
     {
         lock (_lock)
         {
-            return _active?.GetStatistics(_connections) ?? new ServerStatistics(null, TimeSpan.Zero, _connections, 0, 0, 0);
+            return _active?.GetStatistics(_connections) ?? new ServerStatistics { Connections = _connections };
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
 using Vfio.Abi;
 using Vfio.Iommu;
 using Vfio.Linux;
@@ -95,6 +96,38 @@ public sealed class DmaCases : ConformanceTest
         client.Reply(request, request.Read<vfio_user_dma_access>());
         WaitFor(() => pair.Device.DmaDone == 1);
         Assert.Equal(Errno.None, pair.Device.LastDmaError);
+    }
+
+    [Fact]
+    public void Case048_statistics_and_log_tell_how_memory_is_reached()
+    {
+        using RecordingLoggers logs = new(LogLevel.Debug);
+        DevicePair<ConformanceDevice> pair = Own(DevicePair.Serve(
+            static () => new ConformanceDevice(), new DevicePairOptions { Host = new VfioHostOptions { LoggerFactory = logs } }));
+        using RawVfioUserClient client = pair.ConnectRaw();
+        using MemFd memory = Memory(0x4000);
+        using MemFd shrinking = new("test-memory", 0x4000, sealable: false);
+        for (ulong i = 0; i < 3; i++)
+        {
+            Assert.Equal(Errno.None, client.MapDma(i * Page, Page, memory.Descriptor, i * Page));
+        }
+
+        Assert.Equal(Errno.None, client.MapDma(0x10000, 0x3000, shrinking.Descriptor));
+        Assert.Equal(Errno.None, client.MapDma(0x20000, Page, shrinking.Descriptor));
+        Assert.Equal(Errno.None, client.MapDma(0x30000, 0x800));
+        ServerStatistics statistics = pair.Server!.GetStatistics();
+        Assert.Equal((6, 0x3000 + 0x4000 + 0x800UL), (statistics.DmaAreas, statistics.DmaBytes));
+        Assert.Equal(new AreaUsage(3, 0x3000), statistics.DmaMapped);
+        Assert.Equal(new AreaUsage(2, 0x4000), statistics.DmaByDescriptor);
+        Assert.Equal(new AreaUsage(1, 0x800), statistics.DmaByMessage);
+        Assert.Equal((1, 1), (statistics.DmaMappings, statistics.DmaDescriptors));
+        string[] lines = [.. logs.Lines.Where(static line => line.Contains("is reached this way", StringComparison.Ordinal))];
+        Assert.Equal(3, lines.Length);
+        Assert.Contains(": descriptor (first at 0x10000, 12288 bytes)", lines[1], StringComparison.Ordinal);
+
+        Assert.Equal(Errno.None, client.UnmapDma(0, 0, VfioUserDmaUnmapFlags.UnmapAll));
+        statistics = pair.Server!.GetStatistics();
+        Assert.Equal((0, 0, 0, 0), (statistics.DmaAreas, statistics.DmaByMessage.Areas, statistics.DmaMappings, statistics.DmaDescriptors));
     }
 
     [Fact]
