@@ -15,7 +15,7 @@ namespace Vfio.Iommu;
 /// </para>
 /// <para>All members may be called from any thread, and none allocates except <see cref="TryPin"/>.</para>
 /// </remarks>
-public sealed class DmaSpace
+public sealed partial class DmaSpace
 {
     private volatile IDmaPath? _path;
 
@@ -40,7 +40,7 @@ public sealed class DmaSpace
     /// <summary>Copies from the device to the user's memory.</summary>
     /// <param name="iova">First address; any alignment.</param>
     /// <param name="source">The bytes.</param>
-    /// <returns>As for <see cref="Read"/>.</returns>
+    /// <returns>As for <see cref="Read(ulong, Span{byte})"/>.</returns>
     /// <remarks><c>vfio_dma_rw</c> with write.</remarks>
     public Errno Write(ulong iova, ReadOnlySpan<byte> source)
     {
@@ -53,7 +53,7 @@ public sealed class DmaSpace
     /// <param name="length">Length in bytes.</param>
     /// <param name="access">What the device will do.</param>
     /// <param name="window">The window; dispose it exactly once on success.</param>
-    /// <returns>As for <see cref="Read"/>; <see cref="Errno.EOPNOTSUPP"/> when the memory can only be copied or the range spans mappings.</returns>
+    /// <returns>As for <see cref="Read(ulong, Span{byte})"/>; <see cref="Errno.EOPNOTSUPP"/> when the memory can only be copied or the range spans mappings.</returns>
     public Errno TryOpenWindow(ulong iova, int length, DmaAccess access, out DmaWindow window)
     {
         IDmaPath? current = _path;
@@ -71,7 +71,7 @@ public sealed class DmaSpace
     /// <param name="length">Length in bytes.</param>
     /// <param name="access">What the device will do.</param>
     /// <param name="pin">The lease; dispose it when done, and at the latest in <c>OnDmaUnmap</c>.</param>
-    /// <returns>As for <see cref="Read"/>, all or nothing; <see cref="Errno.EOPNOTSUPP"/> when the memory can only be copied.</returns>
+    /// <returns>As for <see cref="Read(ulong, Span{byte})"/>, all or nothing; <see cref="Errno.EOPNOTSUPP"/> when the memory can only be copied.</returns>
     /// <remarks><c>vfio_pin_pages</c>.</remarks>
     public Errno TryPin(ulong iova, ulong length, DmaAccess access, out DmaPin? pin)
     {

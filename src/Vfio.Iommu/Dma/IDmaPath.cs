@@ -9,13 +9,13 @@ public interface IDmaPath
     /// <summary>Whether there is an address space behind it.</summary>
     bool IsAttached { get; }
 
-    /// <summary>Copies from the user's memory; see <see cref="DmaSpace.Read"/>.</summary>
+    /// <summary>Copies from the user's memory; see <see cref="DmaSpace.Read(ulong, Span{byte})"/>.</summary>
     /// <param name="iova">First address.</param>
     /// <param name="destination">Receives the bytes.</param>
     /// <returns><see cref="Errno.None"/>, or why not.</returns>
     Errno Read(ulong iova, Span<byte> destination);
 
-    /// <summary>Copies to the user's memory; see <see cref="DmaSpace.Write"/>.</summary>
+    /// <summary>Copies to the user's memory; see <see cref="DmaSpace.Write(ulong, ReadOnlySpan{byte})"/>.</summary>
     /// <param name="iova">First address.</param>
     /// <param name="source">The bytes.</param>
     /// <returns><see cref="Errno.None"/>, or why not.</returns>
