@@ -33,6 +33,7 @@ internal sealed partial class ServerConnection
         }
 
         _reader.Release();
+        _freeCommands.Clear();
         _writer.Release();
 
         // The thread will be somebody else's.

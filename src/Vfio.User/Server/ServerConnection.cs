@@ -25,6 +25,7 @@ internal sealed partial class ServerConnection : IDisposable
     private readonly MessageWriter _writer;
     private readonly DescriptorMemoryPool _memory;
     private readonly Queue<QueuedCommand> _queued = new();
+    private readonly Stack<QueuedCommand> _freeCommands = new();
 
     // A leaf: the connection ends on its own thread while others end it too.
     private readonly Lock _socketLock = new();
@@ -325,8 +326,12 @@ internal sealed partial class ServerConnection : IDisposable
                 _queuedBytes -= command.Cost;
                 _descriptors = command.Descriptors;
                 Handle(command.Header, command.Payload);
-                command.Descriptors.Dispose();
                 _descriptors = _reader.Descriptors;
+                command.Clear();
+                if (_freeCommands.Count < QueuedCommand.MaximumFree)
+                {
+                    _freeCommands.Push(command);
+                }
             }
 
             switch (_reader.TryTake(out VfioUserHeader header, out Span<byte> payload))
@@ -443,9 +448,9 @@ internal sealed partial class ServerConnection : IDisposable
                 return false;
             }
 
-            DescriptorList descriptors = new();
-            _reader.Descriptors.MoveTo(descriptors);
-            _queued.Enqueue(new QueuedCommand(header, payload.ToArray(), descriptors, cost));
+            QueuedCommand command = _freeCommands.TryPop(out QueuedCommand? free) ? free : new QueuedCommand();
+            command.Fill(header, payload, _reader.Descriptors, cost);
+            _queued.Enqueue(command);
         }
     }
 
@@ -514,7 +519,7 @@ internal sealed partial class ServerConnection : IDisposable
         _context?.Dispose();
         foreach (QueuedCommand command in _queued)
         {
-            command.Descriptors.Dispose();
+            command.Clear();
         }
 
         LogClosed(_deviceName, _end);
@@ -541,6 +546,4 @@ internal sealed partial class ServerConnection : IDisposable
         /// <summary>The connection has ended.</summary>
         End,
     }
-
-    private sealed record QueuedCommand(VfioUserHeader Header, byte[] Payload, DescriptorList Descriptors, int Cost);
 }

@@ -56,13 +56,15 @@ public sealed class SteadyStateTests
         Assert.Equal(0UL, server);
     }
 
-    /// <summary>With a socket of its own. In band, commands that the client sends meanwhile are kept, which allocates.</summary>
-    [Fact]
-    public async Task Message_DMA_allocates_nothing_on_the_server()
+    /// <summary>In band, commands that the client sends meanwhile are kept.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Message_DMA_allocates_nothing_on_the_server(bool twin)
     {
         await using DevicePair<ConformanceDevice> pair = DevicePair.OverSocket(
             static () => new ConformanceDevice(),
-            new DevicePairOptions { Client = new VfioUserClientOptions { ShareMemory = false } });
+            new DevicePairOptions { Client = new VfioUserClientOptions { ShareMemory = false, OfferTwinSocket = twin } });
         VfioConnection connection = pair.Connection;
         using DmaBuffer memory = connection.AllocateDma(0x2000);
         connection.Bar(0).Write64(ControlBlock.DmaAddress, memory.Iova);
