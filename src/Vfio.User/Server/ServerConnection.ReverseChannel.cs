@@ -12,21 +12,29 @@ internal sealed partial class ServerConnection
     /// connection's own thread without deadlock.
     /// </summary>
     /// <remarks>
-    /// With a twin socket whoever transfers also receives the answer, under a lock. In band the connection's thread receives for all;
-    /// when it is the one that transfers, it first answers the command it is in, then sorts what arrives until its answer is there.
+    /// <para>
+    /// What is longer than the client takes at once goes out as several requests, which are in flight together; transfers of several threads
+    /// are so too. In band the connection's thread receives for all; when it is the one that transfers, it first answers the command it
+    /// is in, then sorts what arrives until its answers are there. With a twin socket one of those who wait receives for all.
+    /// </para>
+    /// <para>
+    /// Nobody sends while a reply with data is on its way to him: the client may be unable to receive until that is taken. So requests for
+    /// data go out together and are then waited for, and data goes out in amounts that sockets hold.
+    /// </para>
+    /// <para>The lock is a leaf. What a client answers late or twice finds its request gone.</para>
     /// </remarks>
-    internal sealed class ReverseChannel : IDisposable
+    internal sealed partial class ReverseChannel : IDisposable
     {
         private const int HeadSize = HeaderSize + 16;
+        private const int MaximumRequests = 8;
+        private const int ReadWindow = 1 << 20;
+        private const int WriteWindow = 64 << 10;
         private readonly ServerConnection _connection;
         private readonly int _chunk;
-        private readonly UnixSocket? _twin;
-        private readonly MessageReader? _twinReader;
-        private readonly Pending? _twinPending;
-        private readonly Lock _twinLock = new();
-        private readonly Lock _pendingLock = new();
-        private readonly Dictionary<ushort, Pending> _pending = [];
-        private readonly Stack<Pending> _free = new();
+        private readonly MessageWriter _writer;
+        private readonly Lock _lock = new();
+        private readonly Dictionary<ushort, Request> _requests = [];
+        private readonly Stack<Transfer> _free = new();
         private ushort _nextId;
         private bool _aborted;
 
@@ -35,64 +43,73 @@ internal sealed partial class ServerConnection
             _connection = connection;
             _chunk = (int)chunk;
             _twin = twin;
+            _writer = connection._writer;
             if (twin is not null)
             {
                 twin.SetSendTimeout(connection._options.MessageTimeout);
                 twin.SetReceiveTimeout(connection._options.MessageTimeout);
                 _twinReader = new MessageReader(twin, connection.MaximumMessage);
-                _twinPending = new Pending();
+                _writer = new MessageWriter(twin);
             }
         }
 
+        /// <summary>Copies from the client's memory. On failure any of the bytes may have been copied.</summary>
         public Errno Read(ulong address, Span<byte> destination)
         {
-            while (!destination.IsEmpty)
+            Errno error = Begin(out Transfer? transfer);
+            int batch = BatchLength(ReadWindow);
+            while (error == Errno.None && !destination.IsEmpty)
             {
-                int length = Math.Min(destination.Length, _chunk);
-                Errno error = Transfer(VfioUserCommand.DmaRead, address, destination[..length], default);
-                if (error != Errno.None)
+                int length = Math.Min(destination.Length, batch);
+                error = Run(transfer!, VfioUserCommand.DmaRead, address, length, default);
+                if (error == Errno.None)
                 {
-                    return error;
+                    transfer!.Data.AsSpan(0, length).CopyTo(destination);
+                    destination = destination[length..];
+                    address += (ulong)length;
                 }
-
-                destination = destination[length..];
-                address += (ulong)length;
             }
 
-            return Errno.None;
+            End(transfer);
+            return error;
         }
 
+        /// <summary>Copies to the client's memory. On failure any of the bytes may have been copied.</summary>
         public Errno Write(ulong address, ReadOnlySpan<byte> source)
         {
-            while (!source.IsEmpty)
+            Errno error = Begin(out Transfer? transfer);
+            int batch = BatchLength(WriteWindow);
+            while (error == Errno.None && !source.IsEmpty)
             {
-                int length = Math.Min(source.Length, _chunk);
-                Errno error = Transfer(VfioUserCommand.DmaWrite, address, default, source[..length]);
-                if (error != Errno.None)
-                {
-                    return error;
-                }
-
+                int length = Math.Min(source.Length, batch);
+                error = Run(transfer!, VfioUserCommand.DmaWrite, address, length, source[..length]);
                 source = source[length..];
                 address += (ulong)length;
             }
 
-            return Errno.None;
+            End(transfer);
+            return error;
         }
 
-        /// <summary>Gives a reply that arrived in band to the transfer that waits for it.</summary>
+        /// <summary>Gives a reply that arrived to the transfer that waits for it.</summary>
         /// <returns>False when nobody waits for it.</returns>
         public bool Complete(VfioUserHeader header, ReadOnlySpan<byte> payload)
         {
-            lock (_pendingLock)
+            lock (_lock)
             {
-                if (!_pending.Remove(header.msg_id, out Pending? pending))
+                if (!_requests.TryGetValue(header.msg_id, out Request request))
                 {
                     return false;
                 }
 
-                pending.Result = header.cmd == (ushort)pending.Command ? Check(pending, header, payload) : Errno.EIO;
-                pending.Done.Set();
+                bool right = header.cmd == (ushort)request.Command;
+                if (!right && _twin is not null)
+                {
+                    return false; // Its size is known, so the stream goes on.
+                }
+
+                _requests.Remove(header.msg_id);
+                request.Transfer.Complete(right ? Check(request, header, payload) : Errno.EIO);
                 return true;
             }
         }
@@ -107,31 +124,21 @@ internal sealed partial class ServerConnection
         /// <summary>Fails all transfers, now and later: the client is gone.</summary>
         public void Abort()
         {
-            lock (_pendingLock)
+            lock (_lock)
             {
                 _aborted = true;
-                foreach (Pending pending in _pending.Values)
+                foreach (Request request in _requests.Values)
                 {
-                    pending.Result = Errno.ENOTCONN;
-                    pending.Done.Set();
+                    request.Transfer.Complete(Errno.ENOTCONN);
                 }
 
-                _pending.Clear();
+                _requests.Clear();
             }
 
             _twin?.Shutdown();
         }
 
-        /// <summary>Closes descriptors that the client sent and nobody wanted. After <see cref="Abort"/>, when no transfer is left.</summary>
-        public void Dispose()
-        {
-            lock (_twinLock)
-            {
-                _twinReader?.Dispose();
-            }
-        }
-
-        private static Errno Check(Pending pending, VfioUserHeader header, ReadOnlySpan<byte> payload)
+        private static Errno Check(in Request request, VfioUserHeader header, ReadOnlySpan<byte> payload)
         {
             const int HighestErrno = 4095;
             if (((VfioUserFlags)header.flags & VfioUserFlags.Error) != 0)
@@ -140,187 +147,181 @@ internal sealed partial class ServerConnection
             }
 
             int size = Marshal.SizeOf<vfio_user_dma_access>();
-            bool read = pending.Command == VfioUserCommand.DmaRead;
+            bool read = request.Command == VfioUserCommand.DmaRead;
             if (payload.IsEmpty && !read)
             {
                 return Errno.None; // QEMU answers a write with the header alone.
             }
 
             if (!TryRead(payload, out vfio_user_dma_access access)
-                || access.address != pending.Address
-                || access.count != (ulong)pending.Length
-                || payload.Length != size + (read ? pending.Length : 0))
+                || access.address != request.Address
+                || access.count != (ulong)request.Length
+                || payload.Length != size + (read ? request.Length : 0))
             {
                 return Errno.EIO;
             }
 
             if (read)
             {
-                payload[size..].CopyTo(pending.Data);
+                payload[size..].CopyTo(request.Transfer.Data.AsSpan(request.Offset));
             }
 
             return Errno.None;
         }
 
-        private Errno Transfer(VfioUserCommand command, ulong address, Span<byte> destination, ReadOnlySpan<byte> source)
-        {
-            int length = destination.Length + source.Length;
-            if (_twin is not null)
-            {
-                return TransferOnTwin(command, address, destination, source);
-            }
+        /// <summary>How much goes out before it is waited for: whole requests, at least one.</summary>
+        private int BatchLength(int window) => _chunk * Math.Clamp(window / _chunk, 1, MaximumRequests);
 
-            bool own = _connection.OnOwnThread;
-            if (own && !_connection.TryReplyEarly())
+        private Errno Begin(out Transfer? transfer)
+        {
+            transfer = null;
+            if (_twin is null && _connection.OnOwnThread && !_connection.TryReplyEarly())
             {
                 return Errno.EDEADLK;
             }
 
-            Pending? pending = Add(command, address, length, destination.Length, out ushort id);
-            if (pending is null)
+            lock (_lock)
             {
-                return Errno.ENOTCONN;
+                transfer = _free.TryPop(out Transfer? free) ? free : new Transfer();
+                return Errno.None;
+            }
+        }
+
+        private void End(Transfer? transfer)
+        {
+            if (transfer is not null)
+            {
+                lock (_lock)
+                {
+                    _free.Push(transfer);
+                }
+            }
+        }
+
+        /// <summary>Sends the requests for a part of a transfer together and waits for their answers.</summary>
+        private Errno Run(Transfer transfer, VfioUserCommand command, ulong address, int length, ReadOnlySpan<byte> source)
+        {
+            Errno error = Add(transfer, command, address, length);
+            if (error != Errno.None)
+            {
+                return error;
             }
 
-            Errno error = Send(_connection._writer, command, id, address, length, source);
-            if (error == Errno.None && !Wait(pending, own))
+            error = Send(transfer, command, address, length, source);
+            if (error == Errno.None && !Wait(transfer))
             {
                 error = Errno.EIO;
-                _connection.Shutdown(ConnectionEnd.TimedOut);
             }
 
-            lock (_pendingLock)
+            lock (_lock)
             {
-                _pending.Remove(id);
-                error = error != Errno.None ? error : pending.Result;
-                if (error == Errno.None)
+                for (int i = 0; i < transfer.Count; i++)
                 {
-                    pending.Data.AsSpan(0, destination.Length).CopyTo(destination);
+                    if (_requests.TryGetValue(transfer.Ids[i], out Request request) && ReferenceEquals(request.Transfer, transfer))
+                    {
+                        _requests.Remove(transfer.Ids[i]);
+                    }
                 }
 
-                _free.Push(pending);
+                return error != Errno.None ? error : transfer.Result;
             }
-
-            return error;
         }
 
-        private bool Wait(Pending pending, bool own)
+        private Errno Add(Transfer transfer, VfioUserCommand command, ulong address, int length)
         {
-            TimeSpan limit = _connection._options.MessageTimeout;
-            if (!own)
-            {
-                return pending.Done.Wait(limit);
-            }
-
-            long started = Stopwatch.GetTimestamp();
-            while (!pending.Done.IsSet)
-            {
-                TimeSpan left = limit - Stopwatch.GetElapsedTime(started);
-                if (left <= TimeSpan.Zero || !_connection.PumpInHandler(left))
-                {
-                    return pending.Done.IsSet;
-                }
-            }
-
-            return true;
-        }
-
-        private Errno TransferOnTwin(VfioUserCommand command, ulong address, Span<byte> destination, ReadOnlySpan<byte> source)
-        {
-            lock (_twinLock)
+            int count = ((length - 1) / _chunk) + 1;
+            transfer.Prepare(count, command == VfioUserCommand.DmaRead ? length : 0);
+            lock (_lock)
             {
                 if (_aborted)
                 {
                     return Errno.ENOTCONN;
                 }
 
-                Pending pending = _twinPending!;
-                pending.Prepare(command, address, destination.Length + source.Length, destination.Length);
-                ushort id = _nextId++;
-                Span<byte> head = stackalloc byte[HeadSize];
-                WriteHead(head, command, id, address, pending.Length, source.Length);
-                IoResult sent = _twin!.Send(head, source, default);
-                if (sent.IsError)
+                for (int i = 0; i < count; i++)
                 {
-                    // Part of the message may be on its way: the stream is only good for closing.
-                    _connection.Shutdown(ConnectionEnd.SendFailed);
-                    return Errno.EIO;
+                    while (_requests.ContainsKey(_nextId))
+                    {
+                        _nextId++;
+                    }
+
+                    transfer.Ids[i] = _nextId;
+                    int offset = i * _chunk;
+                    _requests.Add(_nextId++, new Request(transfer, command, address + (ulong)offset, offset, Math.Min(_chunk, length - offset)));
                 }
 
-                // The socket's own time-out bounds each receive; this bounds a client that sends a little at a time.
-                long started = Stopwatch.GetTimestamp();
-                while (true)
-                {
-                    if (Stopwatch.GetElapsedTime(started) > _connection._options.MessageTimeout)
-                    {
-                        _connection.Shutdown(ConnectionEnd.TimedOut);
-                        return Errno.EIO;
-                    }
-
-                    FrameStatus status = _twinReader!.TryTake(out VfioUserHeader header, out Span<byte> payload);
-                    if (status == FrameStatus.NeedMore)
-                    {
-                        IoResult received = _twinReader.Fill(ReceiveFlags.None);
-                        if (received.IsError || received.Value == 0)
-                        {
-                            _connection.Shutdown(ConnectionEnd.TimedOut);
-                            return Errno.EIO;
-                        }
-
-                        continue;
-                    }
-
-                    if (status != FrameStatus.Message)
-                    {
-                        _connection.Shutdown(ConnectionEnd.ProtocolError);
-                        return Errno.EIO;
-                    }
-
-                    bool reply = ((VfioUserFlags)header.flags & VfioUserFlags.TypeMask) == VfioUserFlags.Reply;
-                    if (!reply || header.msg_id != id || header.cmd != (ushort)command)
-                    {
-                        continue; // Not the answer; its size is known, so the stream goes on.
-                    }
-
-                    Errno error = Check(pending, header, payload);
-                    if (error == Errno.None)
-                    {
-                        pending.Data.AsSpan(0, destination.Length).CopyTo(destination);
-                    }
-
-                    return error;
-                }
+                return Errno.None;
             }
         }
 
-        private Pending? Add(VfioUserCommand command, ulong address, int length, int dataLength, out ushort id)
+        private Errno Send(Transfer transfer, VfioUserCommand command, ulong address, int length, ReadOnlySpan<byte> source)
         {
-            lock (_pendingLock)
+            Span<byte> heads = stackalloc byte[MaximumRequests * HeadSize];
+            Errno error = Errno.None;
+            for (int i = 0; i < transfer.Count && error == Errno.None; i++)
             {
-                id = 0;
-                if (_aborted)
-                {
-                    return null;
-                }
-
-                do
-                {
-                    id = _nextId++;
-                }
-                while (_pending.ContainsKey(id));
-
-                Pending pending = _free.TryPop(out Pending? free) ? free : new Pending();
-                pending.Prepare(command, address, length, dataLength);
-                _pending.Add(id, pending);
-                return pending;
+                int offset = i * _chunk;
+                int size = Math.Min(_chunk, length - offset);
+                ReadOnlySpan<byte> data = source.IsEmpty ? default : source.Slice(offset, size);
+                Span<byte> head = heads.Slice(i * HeadSize, HeadSize);
+                WriteHead(head, command, transfer.Ids[i], address + (ulong)offset, size, data.Length);
+                error = source.IsEmpty ? Errno.None : _writer.Send(head, data, default);
             }
+
+            error = source.IsEmpty ? _writer.Send(heads[..(transfer.Count * HeadSize)], default, default) : error;
+            if (error != Errno.None && _twin is not null)
+            {
+                // Part of a message may be on its way: the stream is only good for closing.
+                _connection.Shutdown(ConnectionEnd.SendFailed);
+                return Errno.EIO;
+            }
+
+            return error;
         }
 
-        private static Errno Send(MessageWriter writer, VfioUserCommand command, ushort id, ulong address, int length, ReadOnlySpan<byte> source)
+        /// <summary>Waits for the answers to all requests of a transfer. Each answer gives the next the whole time again.</summary>
+        /// <returns>False at the deadline, or when the connection has to end; it does then.</returns>
+        private bool Wait(Transfer transfer)
         {
-            Span<byte> head = stackalloc byte[HeadSize];
-            WriteHead(head, command, id, address, length, source.Length);
-            return writer.Send(head, source, default);
+            bool done = _twin is not null ? WaitOnTwin(transfer) : _connection.OnOwnThread ? Pump(transfer) : Sleep(transfer);
+            if (!done)
+            {
+                _connection.Shutdown(ConnectionEnd.TimedOut);
+            }
+
+            return done;
+        }
+
+        /// <summary>Another thread receives.</summary>
+        private bool Sleep(Transfer transfer)
+        {
+            while (!transfer.Signal.IsSet)
+            {
+                TimeSpan left = transfer.Left(_connection._options.MessageTimeout);
+                if (left <= TimeSpan.Zero)
+                {
+                    return false;
+                }
+
+                _ = transfer.Signal.Wait(left);
+            }
+
+            return true;
+        }
+
+        /// <summary>On the connection's thread, which is the one that receives.</summary>
+        private bool Pump(Transfer transfer)
+        {
+            while (!transfer.IsDone)
+            {
+                TimeSpan left = transfer.Left(_connection._options.MessageTimeout);
+                if (left <= TimeSpan.Zero || !_connection.PumpInHandler(left))
+                {
+                    return transfer.IsDone;
+                }
+            }
+
+            return true;
         }
 
         private static void WriteHead(Span<byte> head, VfioUserCommand command, ushort id, ulong address, int length, int payload)
@@ -335,30 +336,60 @@ internal sealed partial class ServerConnection
             MemoryMarshal.Write(head[HeaderSize..], new vfio_user_dma_access { address = address, count = (ulong)length });
         }
 
-        private sealed class Pending
+        /// <summary>What a request asked for.</summary>
+        /// <param name="Transfer">Whose it is.</param>
+        /// <param name="Command">DMA_READ or DMA_WRITE.</param>
+        /// <param name="Address">The client's address.</param>
+        /// <param name="Offset">Where its bytes are in the transfer.</param>
+        /// <param name="Length">Length in bytes.</param>
+        private readonly record struct Request(Transfer Transfer, VfioUserCommand Command, ulong Address, int Offset, int Length);
+
+        /// <summary>Requests that are in flight together, and the thread that waits for their answers.</summary>
+        private sealed class Transfer
         {
-            public ManualResetEventSlim Done { get; } = new(false, spinCount: 0);
+            private int _left;
+            private long _progress;
 
-            public VfioUserCommand Command { get; private set; }
+            /// <summary>Set when all are answered; with a twin socket also when this thread is to receive.</summary>
+            public ManualResetEventSlim Signal { get; } = new(false, spinCount: 0);
 
-            public ulong Address { get; private set; }
+            public ushort[] Ids { get; } = new ushort[MaximumRequests];
 
-            public int Length { get; private set; }
+            public int Count { get; private set; }
 
-            public Errno Result { get; set; }
+            /// <summary>The first error. Guarded by the channel's lock.</summary>
+            public Errno Result { get; private set; }
 
+            /// <summary>What was read. Guarded by the channel's lock until all are answered.</summary>
             public byte[] Data { get; private set; } = [];
 
-            public void Prepare(VfioUserCommand command, ulong address, int length, int dataLength)
+            public bool IsDone => Volatile.Read(ref _left) == 0;
+
+            public void Prepare(int count, int dataLength)
             {
-                Done.Reset();
-                Result = Errno.EIO;
-                Command = command;
-                Address = address;
-                Length = length;
+                Signal.Reset();
+                Result = Errno.None;
+                Count = count;
+                Volatile.Write(ref _progress, Stopwatch.GetTimestamp());
+                Volatile.Write(ref _left, count);
                 if (Data.Length < dataLength)
                 {
                     Data = GC.AllocateUninitializedArray<byte>(dataLength);
+                }
+            }
+
+            /// <summary>How much of a limit is left since the last answer.</summary>
+            public TimeSpan Left(TimeSpan limit) => limit - Stopwatch.GetElapsedTime(Volatile.Read(ref _progress));
+
+            /// <summary>Notes an answer. The channel's lock is held.</summary>
+            public void Complete(Errno error)
+            {
+                Result = Result == Errno.None ? error : Result;
+                Volatile.Write(ref _progress, Stopwatch.GetTimestamp());
+                Volatile.Write(ref _left, _left - 1);
+                if (_left == 0)
+                {
+                    Signal.Set();
                 }
             }
         }

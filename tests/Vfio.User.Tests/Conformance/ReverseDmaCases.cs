@@ -21,6 +21,25 @@ public sealed class ReverseDmaCases : ConformanceTest
         return new VfioUserPeer(new UnixSocket(reply.TakeDescriptor(0)));
     }
 
+    /// <summary>A client that takes little at a time, and the socket on which the server asks it.</summary>
+    private static RawVfioUserClient ConnectSmall(DevicePair<ConformanceDevice> pair, bool twinSocket, int limit, out VfioUserPeer peer)
+    {
+        string json = """{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":LIMIT,"twin_socket":{"supported":TWIN}}}"""
+            .Replace("LIMIT", limit.ToString(), StringComparison.Ordinal).Replace("TWIN", twinSocket ? "true" : "false", StringComparison.Ordinal);
+        if (twinSocket)
+        {
+            peer = OpenTwin(pair.SocketPath, out RawVfioUserClient client, json);
+            return client;
+        }
+
+        RawVfioUserClient single = pair.ConnectRaw(json);
+        peer = single;
+        return single;
+    }
+
+    private static Task<Errno> Start(Func<Errno> transfer)
+        => Task.Factory.StartNew(transfer, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
     /// <summary>Serves one request out of a pattern, or into it.</summary>
     private static vfio_user_dma_access Answer(VfioUserPeer peer, VfioUserMessage request, byte[] memory)
     {
@@ -83,6 +102,152 @@ public sealed class ReverseDmaCases : ConformanceTest
             Assert.Equal(pair.Device.DmaBytes.AsSpan(0, length), memory.AsSpan(200, length));
             AssertAlive(client);
         }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Case085_requests_of_a_transfer_are_in_flight_together_and_answered_in_any_order(bool twinSocket)
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using RawVfioUserClient client = ConnectSmall(pair, twinSocket, 256, out VfioUserPeer peer);
+        using (peer)
+        {
+            byte[] memory = new byte[0x4000];
+            new Random(85).NextBytes(memory);
+            Assert.Equal(Errno.None, client.MapDma(0, (ulong)memory.Length));
+            byte[] bytes = new byte[(10 * 256) + 100];
+            foreach (bool write in new[] { false, true })
+            {
+                Task<Errno> transfer = Start(() => write ? pair.Device.Dma.Write(300, bytes) : pair.Device.Dma.Read(300, bytes));
+
+                // Eight at a time, and no more before they are answered.
+                List<VfioUserMessage> requests = [.. Enumerable.Range(0, 8).Select(_ => peer.ReceiveMessage())];
+                Assert.Equal(8, requests.Select(static request => request.Id).Distinct().Count());
+                Assert.False(peer.HasInput(TimeSpan.FromMilliseconds(20)));
+                requests.Reverse();
+                requests.ForEach(request => Answer(peer, request, memory));
+                requests = [.. Enumerable.Range(0, 3).Select(_ => peer.ReceiveMessage())];
+                Assert.Equal([256, 256, 100], requests.Select(static request => (int)request.Read<vfio_user_dma_access>().count));
+                _ = Answer(peer, requests[1], memory);
+                Assert.False(transfer.IsCompleted);
+                _ = Answer(peer, requests[2], memory);
+                _ = Answer(peer, requests[0], memory);
+                Assert.Equal(Errno.None, await transfer.WaitAsync(Patience, TestContext.Current.CancellationToken));
+                Assert.Equal(bytes.AsSpan(), memory.AsSpan(300, bytes.Length));
+                bytes.AsSpan().Reverse();
+            }
+
+            AssertAlive(client);
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Case085_transfers_of_several_threads_do_not_wait_for_each_other(bool twinSocket)
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using RawVfioUserClient client = ConnectSmall(pair, twinSocket, 4096, out VfioUserPeer peer);
+        using (peer)
+        {
+            byte[] memory = new byte[0x10000];
+            new Random(86).NextBytes(memory);
+            Assert.Equal(Errno.None, client.MapDma(0, (ulong)memory.Length));
+            byte[][] buffers = [.. Enumerable.Range(0, 4).Select(static _ => new byte[0x1000])];
+            Task<Errno>[] transfers = new Task<Errno>[4];
+            VfioUserMessage[] requests = new VfioUserMessage[4];
+            for (int i = 0; i < 4; i++)
+            {
+                int number = i;
+                transfers[i] = Start(() => pair.Device.Dma.Read((ulong)number * 0x1000, buffers[number]));
+                requests[i] = peer.Expect(VfioUserCommand.DmaRead);
+                Assert.Equal((ulong)i * 0x1000, requests[i].Read<vfio_user_dma_access>().address);
+            }
+
+            // The last that asked has its answer first: whoever receives gives it on, and lets another one receive.
+            foreach (int i in new[] { 3, 0, 2, 1 })
+            {
+                _ = Answer(peer, requests[i], memory);
+                Assert.Equal(Errno.None, await transfers[i].WaitAsync(Patience, TestContext.Current.CancellationToken));
+                Assert.Equal(memory.AsSpan(i * 0x1000, 0x1000), buffers[i].AsSpan());
+            }
+
+            Assert.All(transfers, static transfer => Assert.True(transfer.IsCompletedSuccessfully));
+            AssertAlive(client);
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Case085_error_of_one_request_is_that_of_the_transfer_and_late_answers_are_nobodys(bool twinSocket)
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using RawVfioUserClient client = ConnectSmall(pair, twinSocket, 256, out VfioUserPeer peer);
+        using (peer)
+        {
+            byte[] memory = new byte[0x1000];
+            Assert.Equal(Errno.None, client.MapDma(0, 0x1000));
+            byte[] bytes = new byte[16 * 256];
+            Task<Errno> transfer = Start(() => pair.Device.Dma.Read(0, bytes));
+            List<VfioUserMessage> requests = [.. Enumerable.Range(0, 8).Select(_ => peer.ReceiveMessage())];
+            for (int i = 0; i < 8; i++)
+            {
+                if (i == 5)
+                {
+                    peer.ReplyError(requests[i], Errno.EFAULT);
+                }
+                else
+                {
+                    _ = Answer(peer, requests[i], memory);
+                }
+            }
+
+            // The rest is not asked for.
+            Assert.Equal(Errno.EFAULT, await transfer.WaitAsync(Patience, TestContext.Current.CancellationToken));
+            Assert.False(peer.HasInput(TimeSpan.FromMilliseconds(20)));
+            transfer = Start(() => pair.Device.Dma.Read(0x10, bytes.AsSpan(0, 4)));
+            VfioUserMessage next = peer.Expect(VfioUserCommand.DmaRead);
+            if (twinSocket)
+            {
+                peer.ReplyError(requests[0], Errno.EIO);
+            }
+
+            memory[0x10] = 0x5A;
+            _ = Answer(peer, next, memory);
+            Assert.Equal(Errno.None, await transfer.WaitAsync(Patience, TestContext.Current.CancellationToken));
+            Assert.Equal(0x5A, bytes[0]);
+            AssertAlive(client);
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Case087_client_that_dies_fails_the_transfers_of_all_threads(bool twinSocket)
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        Task<Errno>[] transfers;
+        using (RawVfioUserClient client = ConnectSmall(pair, twinSocket, 256, out VfioUserPeer peer))
+        using (peer)
+        {
+            Assert.Equal(Errno.None, client.MapDma(0, 0x10000));
+            transfers = [.. Enumerable.Range(0, 4).Select(number => Start(() => pair.Device.Dma.Read((ulong)number * 0x1000, new byte[2048])))];
+            for (int i = 0; i < 4 * 8; i++)
+            {
+                peer.Expect(VfioUserCommand.DmaRead).Dispose();
+            }
+        }
+
+        foreach (Task<Errno> transfer in transfers)
+        {
+            Assert.Contains(await transfer.WaitAsync(Patience, TestContext.Current.CancellationToken), new[] { Errno.ENOTCONN, Errno.EIO });
+        }
+
+        WaitFor(() => !pair.Server!.HasClient);
+        using RawVfioUserClient next = pair.ConnectRaw();
+        AssertAlive(next);
     }
 
     [Fact]

@@ -99,6 +99,39 @@ public sealed class ThreatCases : ConformanceTest
         WaitFor(() => !pair.Server!.HasClient);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Threat38_client_that_answers_one_of_many_requests_frees_every_thread_of_the_device_in_the_end(bool twin)
+    {
+        DevicePair<ConformanceDevice> pair = Serve(Impatient);
+        using RawVfioUserClient client = RawVfioUserClient.Connect(pair.SocketPath);
+        using VfioUserMessage version = client.Negotiate(
+            """{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":64,"twin_socket":{"supported":TWIN}}}""".Replace("TWIN", twin ? "true" : "false", StringComparison.Ordinal));
+        using VfioUserPeer? socket = twin ? new VfioUserPeer(new UnixSocket(version.TakeDescriptor(0))) : null;
+        VfioUserPeer peer = socket ?? client;
+        Assert.Equal(Errno.None, client.MapDma(0, 0x10000));
+        long started = Stopwatch.GetTimestamp();
+        Task<Errno>[] transfers = [.. Enumerable.Range(0, 6).Select(number => Task.Factory.StartNew(
+            () => number % 2 == 0 ? pair.Device.Dma.Read((ulong)number * 0x1000, new byte[4000]) : pair.Device.Dma.Write((ulong)number * 0x1000, new byte[4000]),
+            CancellationToken.None,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default))];
+        using (VfioUserMessage request = peer.ReceiveMessage())
+        {
+            peer.ReplyError(request, Errno.EFAULT);
+        }
+
+        foreach (Task<Errno> transfer in transfers)
+        {
+            Assert.NotEqual(Errno.None, await transfer.WaitAsync(Patience, TestContext.Current.CancellationToken));
+        }
+
+        Assert.InRange(Stopwatch.GetElapsedTime(started), Short / 2, Patience);
+        WaitFor(() => !pair.Server!.HasClient);
+        Assert.Equal(ConnectionEnd.TimedOut, pair.Server!.LastEnd);
+    }
+
     [Fact]
     public void Threat40_what_a_peer_says_reaches_the_log_without_control_characters_and_not_without_end()
     {
