@@ -181,6 +181,78 @@ public sealed class ReverseDmaCases : ConformanceTest
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
+    public async Task Case085_many_transfers_of_many_threads_with_answers_in_any_order(bool twinSocket)
+    {
+        const int Threads = 6;
+        const int Rounds = 200;
+        DevicePair<ConformanceDevice> pair = Serve();
+        using RawVfioUserClient client = ConnectSmall(pair, twinSocket, 64, out VfioUserPeer peer);
+        using (peer)
+        {
+            byte[] memory = new byte[Threads * 0x1000];
+            Assert.Equal(Errno.None, client.MapDma(0, (ulong)memory.Length));
+            Task<Errno>[] transfers = [.. Enumerable.Range(0, Threads).Select(number => Start(() =>
+            {
+                Random random = new(number);
+                byte[] expected = new byte[0x1000];
+                byte[] bytes = new byte[0x1000];
+                for (int i = 0; i < Rounds; i++)
+                {
+                    int offset = random.Next(0x800);
+                    int length = random.Next(1, 0x400);
+                    ulong address = (ulong)((number * 0x1000) + offset);
+                    if (random.Next(2) == 0)
+                    {
+                        random.NextBytes(expected.AsSpan(offset, length));
+                        Errno written = pair.Device.Dma.Write(address, expected.AsSpan(offset, length));
+                        if (written != Errno.None)
+                        {
+                            return written;
+                        }
+                    }
+                    else
+                    {
+                        Errno read = pair.Device.Dma.Read(address, bytes.AsSpan(0, length));
+                        if (read != Errno.None)
+                        {
+                            return read;
+                        }
+
+                        Assert.Equal(expected.AsSpan(offset, length), bytes.AsSpan(0, length));
+                    }
+                }
+
+                return Errno.None;
+            }))];
+
+            // What has arrived is answered in an order of its own.
+            Random order = new(85);
+            List<VfioUserMessage> arrived = [];
+            Task all = Task.WhenAll(transfers);
+            while (!all.IsCompleted)
+            {
+                while (peer.HasInput(arrived.Count == 0 ? TimeSpan.FromMilliseconds(20) : TimeSpan.Zero))
+                {
+                    arrived.Add(peer.ReceiveMessage());
+                }
+
+                for (int i = arrived.Count; i > 0; i--)
+                {
+                    int at = order.Next(arrived.Count);
+                    _ = Answer(peer, arrived[at], memory);
+                    arrived.RemoveAt(at);
+                }
+            }
+
+            await all;
+            Assert.All(transfers, static transfer => Assert.Equal(Errno.None, transfer.Result));
+            AssertAlive(client);
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
     public async Task Case085_error_of_one_request_is_that_of_the_transfer_and_late_answers_are_nobodys(bool twinSocket)
     {
         DevicePair<ConformanceDevice> pair = Serve();
