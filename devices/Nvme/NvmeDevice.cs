@@ -1,3 +1,4 @@
+using Vfio.Abi;
 using Vfio.Pci;
 
 namespace Vfio.Devices.Nvme;
@@ -70,6 +71,9 @@ public sealed class NvmeDevice : VfioPciDevice
             NvmeLog.Fatal(Logger, Name, reason, swallowed);
         }
     }
+
+    /// <summary>Tells that storage failed. On any thread.</summary>
+    internal void LogBackendFailed(uint id, string operation, Errno error) => NvmeLog.BackendFailed(Logger, Name, id, operation, error);
 
     /// <inheritdoc/>
     protected override void OnReset(ResetKind kind) => _controller.ResetFunction();

@@ -36,7 +36,9 @@ internal sealed partial class NvmeController : IDisposable
             {
                 NvmeNamespaceOptions ns = options.Namespaces[i];
                 ulong size = ns.Size - (ns.Size % (ulong)ns.BlockSize);
-                _namespaces[i] = new NvmeNamespace((uint)i + 1, ns.BlockSize, ns.Backend?.Invoke(size) ?? new MemoryBackend(size), options.Serial);
+                uint id = (uint)i + 1;
+                INvmeBackend backend = ns.Backend is { } open ? new WatchedBackend(open(size), (operation, error) => _device.LogBackendFailed(id, operation, error)) : new MemoryBackend(size);
+                _namespaces[i] = new NvmeNamespace(id, ns.BlockSize, backend, options.Serial);
             }
         }
         catch

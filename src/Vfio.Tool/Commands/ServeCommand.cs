@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Vfio.Iommu;
 using Vfio.Tool.Devices;
@@ -11,6 +12,9 @@ namespace Vfio.Tool.Commands;
 /// <summary><c>vfio serve</c>: offers devices to vfio-user clients until SIGTERM or SIGINT.</summary>
 internal static class ServeCommand
 {
+    /// <summary>SIGXFSZ.</summary>
+    private const int FileSizeExceeded = 25;
+
     public static Command Create()
     {
         Argument<string?> device = new("device") { Description = "The model, see 'vfio devices'", Arity = ArgumentArity.ZeroOrOne };
@@ -69,6 +73,9 @@ internal static class ServeCommand
         await using ToolHost host = new(logger);
         await using DeviceHost devices = new(host, options);
         using Termination termination = new(reloads ? () => _ = ReloadAsync(describe, devices, manager) : null);
+
+        // A write beyond the limit of a file's length is to be an error and no end.
+        using PosixSignalRegistration files = PosixSignalRegistration.Create((PosixSignal)FileSizeExceeded, static context => context.Cancel = true);
         foreach (ServedDevice device in wanted)
         {
             await devices.AddAsync(device);
