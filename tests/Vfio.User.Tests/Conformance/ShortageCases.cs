@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Vfio.Abi;
 using Vfio.Linux;
 using Vfio.Linux.Tests;
+using Vfio.Pci;
 using Vfio.Testing;
 using Vfio.User.Tests.Devices;
 
@@ -64,6 +65,30 @@ public sealed class ShortageCases : ConformanceTest
 
         Assert.Equal(Errno.EMFILE, error);
         Assert.Equal(Errno.None, client.MapDma(0, 4096, memory.Descriptor));
+    }
+
+    [Fact]
+    public void Threat10_interrupt_whose_descriptor_cannot_be_opened_is_EMFILE()
+    {
+        const IrqSetFlags Trigger = IrqSetFlags.DataEventFd | IrqSetFlags.ActionTrigger;
+        DevicePair<ConformanceDevice> pair = Serve();
+        using RawVfioUserClient client = pair.ConnectRaw();
+        using EventFd first = new();
+        using EventFd second = new();
+        Assert.Equal(Errno.None, client.SetIrqs(2, Trigger, 0, 1, default, first.Descriptor));
+        Errno error;
+        using (DescriptorLimit.LeaveRoomFor(1))
+        {
+            // Room for the first of them only: it is closed, and nothing is half done.
+            error = client.SetIrqs(2, Trigger, 0, 3, default, second.Descriptor, second.Descriptor, second.Descriptor);
+            Assert.Equal(InterruptDelivery.Delivered, pair.Device.Interrupts.Signal(0));
+        }
+
+        Assert.Equal(Errno.EMFILE, error);
+        Assert.True(first.Wait((int)Patience.TotalMilliseconds));
+        Assert.NotEqual(InterruptDelivery.Delivered, pair.Device.Interrupts.Signal(1));
+        Assert.Equal(Errno.None, client.SetIrqs(2, Trigger, 0, 3, default, second.Descriptor, second.Descriptor, second.Descriptor));
+        Assert.Equal(InterruptDelivery.Delivered, pair.Device.Interrupts.Signal(2));
     }
 
     /// <summary>Counts the lines of the server that say that a connection could not be accepted.</summary>

@@ -4,23 +4,8 @@ using Vfio.Pci;
 namespace Vfio.User.Tests.Devices;
 
 /// <summary>Registers by which a test makes the device do things, at the start of BAR 0.</summary>
-public sealed class ControlBlock(ConformanceDevice device) : RegisterBlock("control", 0x1000)
+public sealed partial class ControlBlock(ConformanceDevice device) : RegisterBlock("control", 0x1000)
 {
-    public const ulong ScratchEnd = 0x80;
-    public const ulong DmaAddress = 0x80;
-    public const ulong DmaLength = 0x88;
-    public const ulong DmaCommand = 0x8C;
-    public const ulong DmaResult = 0x90;
-    public const ulong DmaCount = 0x94;
-    public const ulong DmaInRead = 0x98;
-    public const ulong SignalVector = 0x9C;
-    public const ulong Level = 0xA0;
-    public const ulong Sleep = 0xA8;
-    public const ulong ThreadAllocations = 0xB0;
-    public const uint ReadInHandler = 1;
-    public const uint WriteInHandler = 2;
-    public const uint ReadInWork = 3;
-    public const uint WriteInWork = 4;
     private readonly byte[] _scratch = new byte[ScratchEnd];
 
     public override AccessResult Read(ulong offset, int width, out ulong value)
