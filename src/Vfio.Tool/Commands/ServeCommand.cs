@@ -35,10 +35,11 @@ internal static class ServeCommand
             "--client-memory",
             "How the client's memory is reached; 'trusted' maps what cannot be sealed too, and a client that shrinks it ends the server",
             DescriptorMemoryPolicy.Safe);
+        Option<bool> sandbox = new("--sandbox") { Description = "Let this process reach only the files that the devices and sockets need, and no system calls but those of a server" };
         Option<LogLevel> level = CommonOptions.LogLevel();
         Command command = new("serve", "Serve a device to vfio-user clients such as QEMU. Prints 'listening PATH' when ready; ends at SIGTERM.")
         {
-            device, path, fd, set, config, second, busyPoll, memory, level,
+            device, path, fd, set, config, second, busyPoll, memory, sandbox, level,
         };
         command.SetAction(async result =>
         {
@@ -53,21 +54,29 @@ internal static class ServeCommand
             if (result.GetValue(config) is not { } file)
             {
                 ServedDevice only = ServedDevice.FromCommandLine(result.GetValue(device), result.GetValue(path), descriptor, settings);
-                return await RunAsync(() => [only], reloads: false, options, result.GetValue(level));
+                return await RunAsync(() => [only], null, result.GetValue(sandbox), options, result.GetValue(level));
             }
 
             return result.GetValue(device) is null && result.GetValue(path) is null && descriptor is null && settings.Length == 0
-                ? await RunAsync(new HostConfiguration(file).Read, reloads: true, options, result.GetValue(level))
+                ? await RunAsync(new HostConfiguration(file).Read, file, result.GetValue(sandbox), options, result.GetValue(level))
                 : throw new UsageException("--config describes all devices; it goes with no model, --socket-path, --fd or --set.");
         });
         return command;
     }
 
     /// <param name="describe">Tells what is to be served; asked again at each SIGHUP.</param>
-    /// <param name="reloads">Whether SIGHUP means that.</param>
-    private static async Task<int> RunAsync(Func<IReadOnlyList<ServedDevice>> describe, bool reloads, VfioUserServerOptions options, LogLevel level)
+    /// <param name="configuration">The file that says it, which SIGHUP reads again; null when that ends the process.</param>
+    /// <param name="isolated">Whether to enter the sandbox first.</param>
+    private static async Task<int> RunAsync(
+        Func<IReadOnlyList<ServedDevice>> describe, FileInfo? configuration, bool isolated, VfioUserServerOptions options, LogLevel level)
     {
+        bool reloads = configuration is not null;
         IReadOnlyList<ServedDevice> wanted = describe();
+        if (isolated)
+        {
+            ServerSandbox.Enter(wanted, configuration);
+        }
+
         ServiceNotifier manager = new();
         using ILoggerFactory logger = ErrorLog.Create(level);
         await using ToolHost host = new(logger);

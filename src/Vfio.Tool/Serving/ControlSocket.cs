@@ -38,13 +38,11 @@ internal sealed class ControlSocket : IDisposable
     /// <returns>The socket, or null when the folder cannot be used: a process serves without it, too.</returns>
     public static ControlSocket? TryOpen(EventLoop loop, DeviceHost devices)
     {
-        const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         string path = Path.Combine(Folder, string.Create(CultureInfo.InvariantCulture, $"{Environment.ProcessId}.sock"));
         try
         {
 #pragma warning disable CA1416 // Linux only, as the whole of it.
-            Directory.CreateDirectory(Folder, Private);
-            if (File.GetUnixFileMode(Folder) != Private)
+            if (!MakeFolder())
             {
                 return null;
             }
@@ -63,6 +61,24 @@ internal sealed class ControlSocket : IDisposable
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             return null;
+        }
+    }
+
+    /// <summary>Makes the folder when it is not there.</summary>
+    /// <returns>False when it is another user's too, or cannot be made.</returns>
+    public static bool MakeFolder()
+    {
+        const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        try
+        {
+#pragma warning disable CA1416 // Linux only, as the whole of it.
+            Directory.CreateDirectory(Folder, Private);
+            return File.GetUnixFileMode(Folder) == Private;
+#pragma warning restore CA1416
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            return false;
         }
     }
 
