@@ -1,3 +1,4 @@
+using System.Globalization;
 using FsCheck;
 using FsCheck.Fluent;
 
@@ -11,6 +12,11 @@ public static class ModelRun
 {
     /// <summary>Whether the long mode is on.</summary>
     public static bool IsLong { get; } = Environment.GetEnvironmentVariable("VFIO_TEST_LONG") == "1";
+
+    /// <summary>The seeds of a run of mutations: 1 to <paramref name="count"/>; a hundred times as many in the long mode, or as many as <c>VFIO_MUTATION_RUNS</c> says.</summary>
+    /// <param name="count">How many by default.</param>
+    public static IEnumerable<int> Seeds(int count)
+        => Enumerable.Range(1, int.TryParse(Environment.GetEnvironmentVariable("VFIO_MUTATION_RUNS"), CultureInfo.InvariantCulture, out int runs) ? runs : IsLong ? 100 * count : count);
 
     /// <summary>Runs sequences of steps.</summary>
     /// <param name="run">Starts afresh, carries the steps out on both sides, and throws where they differ.</param>

@@ -23,6 +23,7 @@ internal sealed class ModelDevice(Target target, PciBus? bus, bool enforcesDecod
     private const ulong BufferAddress = 0x40000;
     private const int BufferSize = 4096;
     private readonly byte[] _buffer = new byte[BufferSize];
+    private readonly BarMemory? _memory = target == Target.B ? new BarMemory("model memory", MemorySize) : null;
     private DeviceWork? _dma;
     private uint _liveness;
     private uint _interruptStatus;
@@ -60,7 +61,7 @@ internal sealed class ModelDevice(Target target, PciBus? bus, bool enforcesDecod
                 .PowerManagement(offset: 0x80)
                 .Msi(Vectors, offset: 0x90)
                 .Msix(Vectors, bar: 4, tableOffset: 0, pbaOffset: 0x800, policy: MsixTablePolicy.Hidden, offset: 0xA0)
-                .Bar(2, new BarMemory("model memory", MemorySize));
+                .Bar(2, _memory!);
         }
 
         if (bus is not null)
@@ -83,6 +84,9 @@ internal sealed class ModelDevice(Target target, PciBus? bus, bool enforcesDecod
         _source = _destination = _count = _command = 0;
         Interrupts.SetIntx(false);
     }
+
+    /// <inheritdoc/>
+    protected override void OnDisposed() => _memory?.Dispose();
 
     private void Raise(uint causes)
     {

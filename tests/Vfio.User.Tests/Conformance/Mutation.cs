@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Globalization;
 using Vfio.Abi;
 using Vfio.TestUtilities;
 
@@ -10,9 +9,8 @@ internal static class Mutation
 {
     private static readonly uint[] s_edges = [0, 1, 7, 8, 15, 16, 17, 31, 32, 4095, 4096, (1 << 20) - 1, 1 << 20, (1 << 20) + 32, int.MaxValue, 0x80000000, uint.MaxValue - 1, uint.MaxValue];
 
-    /// <summary>The seeds of a run: these many, a hundred times as many in the long mode, or as many as VFIO_MUTATION_RUNS says.</summary>
-    public static TheoryData<int> Seeds(int count)
-        => [.. Enumerable.Range(1, int.TryParse(Environment.GetEnvironmentVariable("VFIO_MUTATION_RUNS"), CultureInfo.InvariantCulture, out int runs) ? runs : ModelRun.IsLong ? 100 * count : count)];
+    /// <summary>The seeds of a run.</summary>
+    public static TheoryData<int> Seeds(int count) => [.. ModelRun.Seeds(count)];
 
     /// <summary>Changes a message, or leaves it.</summary>
     public static byte[] Apply(Random random, byte[] message)
