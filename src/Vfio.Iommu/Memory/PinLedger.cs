@@ -10,6 +10,9 @@ namespace Vfio.Iommu;
 internal sealed class PinLedger(MemorySource source, ProcessMemoryAccount? account, AccountingMode mode)
 {
     private const int ChunkPages = 512;
+
+    /// <summary>Pages that are put in place at once: 256 MiB.</summary>
+    private const ulong MaximumRun = 65_536;
     private readonly Lock _lock = new();
     private readonly Dictionary<ulong, int[]> _chunks = [];
     private ProcessMemoryAccount? _account = account;
@@ -50,11 +53,12 @@ internal sealed class PinLedger(MemorySource source, ProcessMemoryAccount? accou
             long fresh = 0;
             Errno error = Errno.None;
             ulong page = first;
-            while (page <= last)
+            while (page <= last && error == Errno.None)
             {
-                // Runs of pages that nobody holds yet are put in place together.
+                // Runs of pages that nobody holds yet are put in place together, and charged: a length that the memory or the account does not
+                // have fails at its first run, before it has cost more.
                 ulong run = page;
-                while (run <= last && Count(run) == 0)
+                while (run <= last && run - page < MaximumRun && IsFree(run))
                 {
                     run++;
                 }
@@ -65,21 +69,30 @@ internal sealed class PinLedger(MemorySource source, ProcessMemoryAccount? accou
                     break;
                 }
 
-                fresh += (long)(run - page);
-                for (; page < run || (page <= last && Count(page) > 0); page++)
+                long put = (long)(run - page);
+                for (; page < run || (page <= last && !IsFree(page)); page++)
                 {
                     Count(page)++;
                 }
-            }
 
-            if (error == Errno.None && fresh > 0 && _account?.TryCharge(Mode, fresh) == false)
-            {
-                error = Errno.ENOMEM;
+                if (put > 0 && _account?.TryCharge(Mode, put) == false)
+                {
+                    error = Errno.ENOMEM;
+                }
+                else
+                {
+                    fresh += put;
+                }
             }
 
             if (error != Errno.None)
             {
                 _ = page > first ? Release(first, page - 1) : 0;
+                if (fresh > 0)
+                {
+                    _account?.Uncharge(Mode, fresh);
+                }
+
                 return error;
             }
 
@@ -140,6 +153,8 @@ internal sealed class PinLedger(MemorySource source, ProcessMemoryAccount? accou
         ulong lead = source.PlacementHint(0) & (MemorySource.PageSize - 1);
         return ((offset + lead) / MemorySource.PageSize, (offset + lead + length - 1) / MemorySource.PageSize);
     }
+
+    private bool IsFree(ulong page) => !_chunks.TryGetValue(page / ChunkPages, out int[]? chunk) || chunk[page % ChunkPages] == 0;
 
     private ref int Count(ulong page)
     {
