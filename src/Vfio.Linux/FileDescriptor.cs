@@ -143,9 +143,9 @@ public class FileDescriptor : SafeHandle
     /// <param name="isNonBlocking">The answer after success; every holder of the open file may change it.</param>
     public Errno TryGetNonBlocking(out bool isNonBlocking)
     {
-        int flags = Interop.Fcntl(this, Interop.FcntlGetFlags, 0);
-        isNonBlocking = flags >= 0 && (flags & Interop.OpenNonBlocking) != 0;
-        return flags < 0 ? Interop.LastError : Errno.None;
+        Errno error = TryGetMode(out OpenMode mode);
+        isNonBlocking = (mode & OpenMode.NonBlocking) != 0;
+        return error;
     }
 
     /// <summary>Makes reads and writes answer <see cref="Errno.EAGAIN"/> instead of waiting, for every holder of this open file.</summary>

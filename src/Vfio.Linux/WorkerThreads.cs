@@ -12,8 +12,11 @@ public sealed class WorkerThreads : IDisposable
     private readonly string _name;
     private readonly TimeSpan _keep;
     private readonly Lock _lock = new();
-    private readonly Stack<Worker> _idle = new();
+
+    /// <summary>The last one that came to rest is the first to work again.</summary>
+    private readonly List<Worker> _idle = [];
     private int _count;
+    private int _busy;
     private bool _stopped;
 
     /// <summary>Makes the lender; no thread is started.</summary>
@@ -38,17 +41,8 @@ public sealed class WorkerThreads : IDisposable
         }
     }
 
-    /// <summary>Threads that work now.</summary>
-    public int Busy
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _count - _idle.Count;
-            }
-        }
-    }
+    /// <summary>Threads that work now. Takes no lock: it is asked before every wait of a busy one.</summary>
+    public int Busy => Volatile.Read(ref _busy);
 
     /// <summary>Runs work on a thread of its own.</summary>
     /// <param name="work">The work. What it throws ends the process, as on any thread.</param>
@@ -56,10 +50,16 @@ public sealed class WorkerThreads : IDisposable
     public Errno TryRun(Action work)
     {
         ArgumentNullException.ThrowIfNull(work);
-        Worker? worker;
+        Worker? worker = null;
         lock (_lock)
         {
-            if (!_idle.TryPop(out worker))
+            _busy++;
+            if (_idle.Count > 0)
+            {
+                worker = _idle[^1];
+                _idle.RemoveAt(_idle.Count - 1);
+            }
+            else
             {
                 _count++;
             }
@@ -81,6 +81,7 @@ public sealed class WorkerThreads : IDisposable
             // What the runtime reports when the system gives no thread, which also takes descriptors.
             lock (_lock)
             {
+                _busy--;
                 _count--;
             }
 
@@ -110,13 +111,14 @@ public sealed class WorkerThreads : IDisposable
     {
         lock (_lock)
         {
+            _busy--;
             if (_stopped)
             {
                 _count--;
                 return false;
             }
 
-            _idle.Push(worker);
+            _idle.Add(worker);
             return true;
         }
     }
@@ -127,16 +129,9 @@ public sealed class WorkerThreads : IDisposable
     {
         lock (_lock)
         {
-            if (!_idle.Contains(worker))
+            if (!_idle.Remove(worker))
             {
                 return false;
-            }
-
-            Worker[] others = [.. _idle.Where(other => other != worker).Reverse()];
-            _idle.Clear();
-            foreach (Worker other in others)
-            {
-                _idle.Push(other);
             }
 
             _count--;

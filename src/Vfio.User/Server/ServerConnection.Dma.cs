@@ -64,7 +64,6 @@ internal sealed partial class ServerConnection
         Errno error = _ioas.MapFixed(map.address, map.size, source!, 0, access);
         if (error == Errno.None)
         {
-            _dmaBytes += map.size;
             NoteReach(source!.Kind, map.address, map.size);
         }
 
@@ -101,8 +100,7 @@ internal sealed partial class ServerConnection
                 DmaUnmapRange(payload, unmap, dirty: true);
                 break;
             case VfioUserDmaUnmapFlags.UnmapAll when unmap.address == 0 && unmap.size == 0:
-                Errno error = _ioas!.Unmap(IovaRange.All, out ulong all);
-                _dmaBytes -= error == Errno.None ? all : 0;
+                Errno error = _ioas!.Unmap(IovaRange.All, out _);
                 if (error != Errno.None)
                 {
                     ReplyError(error);
@@ -145,7 +143,6 @@ internal sealed partial class ServerConnection
         if (error == Errno.None)
         {
             error = _ioas!.Unmap(range, out removed);
-            _dmaBytes -= removed;
         }
 
         // QEMU unmaps whole windows of a virtual IOMMU whether or not anything is mapped there, as the kernel lets it.

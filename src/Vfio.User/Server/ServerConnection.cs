@@ -47,7 +47,6 @@ internal sealed partial class ServerConnection : IDisposable
     private int _queuedBytes;
     private SpinBudget _spin;
     private long _messageCount;
-    private ulong _dmaBytes;
     private volatile bool _closing;
     private volatile ConnectionEnd _end;
 
@@ -128,18 +127,21 @@ internal sealed partial class ServerConnection : IDisposable
 
     /// <summary>Tells what the client does. From any thread: the figures are read one by one while it goes on.</summary>
     /// <param name="connections">Clients of the server so far.</param>
-    public ServerStatistics GetStatistics(long connections) => new(
-        _socket.TryGetPeerCredentials(out PeerCredentials peer) == Errno.None ? peer : null,
-        _host.TimeProvider.GetElapsedTime(_connected),
-        connections,
-        Volatile.Read(ref _messageCount),
-        _ioas?.AreaCount ?? 0,
-        Volatile.Read(ref _dmaBytes),
-        _ioas?.GetUsage("mapped") ?? default,
-        _ioas?.GetUsage("descriptor") ?? default,
-        _ioas?.GetUsage("message") ?? default,
-        _memory.MappingCount,
-        _memory.DescriptorCount);
+    public ServerStatistics GetStatistics(long connections)
+    {
+        Span<AreaUsage> usages = stackalloc AreaUsage[3];
+        _ioas?.GetUsage(["mapped", "descriptor", "message"], usages);
+        return new ServerStatistics(
+            _socket.TryGetPeerCredentials(out PeerCredentials peer) == Errno.None ? peer : null,
+            _host.TimeProvider.GetElapsedTime(_connected),
+            connections,
+            Volatile.Read(ref _messageCount),
+            usages[0],
+            usages[1],
+            usages[2],
+            _memory.MappingCount,
+            _memory.DescriptorCount);
+    }
 
     /// <summary>Ends the connection from any thread: the client sees the end of the stream.</summary>
     public void Shutdown(ConnectionEnd why)
@@ -250,7 +252,7 @@ internal sealed partial class ServerConnection : IDisposable
             return received;
         }
 
-        if (limit is { } time && (!_negotiated || _reader.HasPartialMessage))
+        if (limit is { } time)
         {
             int milliseconds = (int)Math.Clamp(time.TotalMilliseconds, 0, int.MaxValue);
             bool mayRest = !_reader.HasPartialMessage && milliseconds > 0;

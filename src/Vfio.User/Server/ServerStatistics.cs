@@ -9,8 +9,6 @@ namespace Vfio.User;
 /// <param name="Connected">How long the client has been connected; zero without one.</param>
 /// <param name="Connections">Clients so far, the present one included.</param>
 /// <param name="Messages">Messages that the present client has sent.</param>
-/// <param name="DmaAreas">Areas of memory that it has mapped now.</param>
-/// <param name="DmaBytes">Bytes in them.</param>
 /// <param name="DmaMapped">The areas whose memory is mapped into this process: transfers are copies.</param>
 /// <param name="DmaByDescriptor">Those that are read and written through their descriptor: a system call for each transfer.</param>
 /// <param name="DmaByMessage">Those that the client must be asked for: a message and its answer for each transfer.</param>
@@ -22,10 +20,15 @@ public readonly record struct ServerStatistics(
     TimeSpan Connected,
     long Connections,
     long Messages,
-    int DmaAreas,
-    ulong DmaBytes,
     AreaUsage DmaMapped,
     AreaUsage DmaByDescriptor,
     AreaUsage DmaByMessage,
     int DmaMappings,
-    int DmaDescriptors);
+    int DmaDescriptors)
+{
+    /// <summary>Areas of memory that the client has mapped now.</summary>
+    public int DmaAreas => DmaMapped.Areas + DmaByDescriptor.Areas + DmaByMessage.Areas;
+
+    /// <summary>Bytes in them.</summary>
+    public ulong DmaBytes => unchecked(DmaMapped.Bytes + DmaByDescriptor.Bytes + DmaByMessage.Bytes);
+}
