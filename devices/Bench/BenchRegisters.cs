@@ -26,6 +26,7 @@ internal sealed class BenchRegisters(DmaSpace dma) : RegisterBlock("bench", Exte
     // A guest bounds neither the memory nor the time that a command takes beyond these.
     private const ulong MaximumLength = 4 << 20;
     private const ulong MaximumIterations = 100_000_000;
+    private const ulong IterationsOfBatch = 1024;
     private readonly byte[] _cells = new byte[Extent];
     private byte[] _buffer = [];
 
@@ -82,14 +83,31 @@ internal sealed class BenchRegisters(DmaSpace dma) : RegisterBlock("bench", Exte
         }
 
         Span<byte> buffer = _buffer.AsSpan(0, length);
-        ulong succeeded = 0;
-        ulong sum = 0;
-        ulong random = 88172645463325252;
+        Tally tally = new();
         long started = Stopwatch.GetTimestamp();
-        for (ulong i = 0; i < iterations; i++)
+        for (ulong left = iterations; left > 0;)
+        {
+            ulong count = Math.Min(left, IterationsOfBatch);
+            Repeat(command, count, address, regions, stride, buffer, ref tally);
+            left -= count;
+        }
+
+        Set(Nanoseconds, (ulong)Stopwatch.GetElapsedTime(started).TotalNanoseconds);
+        Set(Succeeded, tally.Succeeded);
+        Set(Sum, tally.Sum);
+    }
+
+    /// <summary>A part of a command's iterations. A method that is called often is compiled again with all optimizations; a loop that is entered once is not.</summary>
+    private void Repeat(BenchCommand command, ulong count, ulong address, ulong regions, ulong stride, Span<byte> buffer, ref Tally tally)
+    {
+        bool isRandom = command is BenchCommand.LookUpRandom or BenchCommand.ReadMapped or BenchCommand.OnlyRandom;
+        ulong random = tally.Random;
+        ulong sum = tally.Sum;
+        ulong succeeded = 0;
+        for (ulong i = 0; i < count; i++)
         {
             ulong at = address;
-            if (command is BenchCommand.LookUpRandom or BenchCommand.ReadMapped or BenchCommand.OnlyRandom)
+            if (isRandom)
             {
                 random ^= random << 13;
                 random ^= random >> 7;
@@ -100,9 +118,7 @@ internal sealed class BenchRegisters(DmaSpace dma) : RegisterBlock("bench", Exte
             succeeded += Once(command, at, buffer, ref sum) ? 1u : 0u;
         }
 
-        Set(Nanoseconds, (ulong)Stopwatch.GetElapsedTime(started).TotalNanoseconds);
-        Set(Succeeded, succeeded);
-        Set(Sum, sum);
+        tally = new Tally { Random = random, Sum = sum, Succeeded = tally.Succeeded + succeeded };
     }
 
     private bool Once(BenchCommand command, ulong at, Span<byte> buffer, ref ulong sum)
@@ -134,5 +150,15 @@ internal sealed class BenchRegisters(DmaSpace dma) : RegisterBlock("bench", Exte
             default:
                 return false;
         }
+    }
+
+    /// <summary>What the iterations of a command so far have come to.</summary>
+    private struct Tally()
+    {
+        public ulong Random { get; set; } = 88172645463325252;
+
+        public ulong Sum { get; set; }
+
+        public ulong Succeeded { get; set; }
     }
 }

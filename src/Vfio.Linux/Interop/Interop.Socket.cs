@@ -64,6 +64,9 @@ internal static partial class Interop
     [LibraryImport(LibC, EntryPoint = "sendmsg", SetLastError = true)]
     internal static unsafe partial nint SendMessage(FileDescriptor socket, MessageHeader* message, int flags);
 
+    [LibraryImport(LibC, EntryPoint = "send", SetLastError = true)]
+    internal static unsafe partial nint Send(FileDescriptor socket, void* data, nuint length, int flags);
+
     /// <summary><c>struct msghdr</c> of the C library.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe struct MessageHeader
