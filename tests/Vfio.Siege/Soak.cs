@@ -75,7 +75,7 @@ internal sealed class Soak : IDisposable
         using CancellationTokenSource stop = new(time);
         SoakClients clients = new(Socket("edu"), Socket("bench"), Socket("nvme"));
         Task traffic = clients.RunAsync(stop.Token);
-        Console.WriteLine("seconds   RSS KiB  managed KiB  threads  descriptors    sessions  operations");
+        Console.WriteLine("seconds   RSS KiB  anonymous KiB  managed KiB  threads  descriptors    sessions  operations");
         long started = Stopwatch.GetTimestamp();
         while (!traffic.IsCompleted && !_server.HasExited)
         {
@@ -88,7 +88,7 @@ internal sealed class Soak : IDisposable
             _samples.Add(sample);
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{Stopwatch.GetElapsedTime(started).TotalSeconds,7:F0} {sample.Resident,9} {sample.Managed,12} {sample.Threads,8} {sample.Descriptors,12} {clients.Sessions,11} {clients.Operations,11}"));
+                $"{Stopwatch.GetElapsedTime(started).TotalSeconds,7:F0} {sample.Resident,9} {sample.Anonymous,14} {sample.Managed,12} {sample.Threads,8} {sample.Descriptors,12} {clients.Sessions,11} {clients.Operations,11}"));
         }
 
         bool ended = _server.HasExited;
@@ -98,7 +98,7 @@ internal sealed class Soak : IDisposable
 
     private async Task<SoakSample?> SampleAsync()
     {
-        using Process ps = Process.Start(new ProcessStartInfo(_tool, ["ps", "--json", "--interval", "0"]) { RedirectStandardOutput = true })!;
+        using Process ps = Process.Start(new ProcessStartInfo(_tool, ["ps", "--json", "--interval", "0", "--collect"]) { RedirectStandardOutput = true })!;
         string json = await ps.StandardOutput.ReadToEndAsync();
         await ps.WaitForExitAsync();
         JsonNode? host = JsonNode.Parse(json)?.AsArray().FirstOrDefault(host => (int)host!["process"]! == _server.Id);
@@ -109,15 +109,18 @@ internal sealed class Soak : IDisposable
 
         Dictionary<string, string> status = File.ReadLines($"/proc/{_server.Id}/status").Select(static line => line.Split(':', 2)).ToDictionary(static parts => parts[0], static parts => parts[1].Trim(), StringComparer.Ordinal);
         return new SoakSample(
-            long.Parse(status["VmRSS"].Split(' ')[0], CultureInfo.InvariantCulture),
+            KibiBytes("VmRSS"),
+            KibiBytes("RssAnon"),
             (long)host["managedBytes"]! / 1024,
             int.Parse(status["Threads"], CultureInfo.InvariantCulture),
             Directory.GetFiles($"/proc/{_server.Id}/fd").Length);
+
+        long KibiBytes(string field) => long.Parse(status[field].Split(' ')[0], CultureInfo.InvariantCulture);
     }
 
     /// <summary>
-    /// The second quarter against the last: by the median of the resident memory, and by the least of what goes up and down, which is what is
-    /// there when nobody has anything.
+    /// The second quarter against the last: by the median of memory, which is what is needed, and by the least of what goes up and down,
+    /// which is what is there when nobody has anything. The first quarter warms up.
     /// </summary>
     private int Judge(IReadOnlyCollection<string> failures, bool ended)
     {
@@ -133,13 +136,13 @@ internal sealed class Soak : IDisposable
         }
         else
         {
-            int quarter = _samples.Count / 4;
-            SoakSample[] early = [.. _samples.Skip(quarter).Take(quarter)];
-            SoakSample[] late = [.. _samples.TakeLast(quarter)];
-            Compare("resident memory in KiB", Median(early), Median(late), 16 << 10);
-            Compare("managed memory in KiB", early.Min(static sample => sample.Managed), late.Min(static sample => sample.Managed), 8 << 10);
-            Compare("threads", early.Min(static sample => sample.Threads), late.Min(static sample => sample.Threads), 2);
-            Compare("descriptors", early.Min(static sample => sample.Descriptors), late.Min(static sample => sample.Descriptors), 2);
+            int length = _samples.Count / 4;
+            SoakSample[][] quarters = [.. Enumerable.Range(0, 4).Select(i => _samples.Skip(_samples.Count - ((4 - i) * length)).Take(length).ToArray())];
+            Compare("resident memory in KiB", Median(quarters, static sample => sample.Resident), 4 << 10);
+            Compare("anonymous memory in KiB", Median(quarters, static sample => sample.Anonymous), 4 << 10);
+            Compare("managed memory in KiB", Median(quarters, static sample => sample.Managed), 512);
+            Compare("threads", [.. quarters.Select(static samples => (long)samples.Min(static sample => sample.Threads))], 2);
+            Compare("descriptors", [.. quarters.Select(static samples => (long)samples.Min(static sample => sample.Descriptors))], 2);
         }
 
         foreach (string problem in problems)
@@ -149,14 +152,14 @@ internal sealed class Soak : IDisposable
 
         return problems.Count == 0 ? 0 : 1;
 
-        static long Median(SoakSample[] samples) => samples.Select(static sample => sample.Resident).Order().ElementAt(samples.Length / 2);
+        static long[] Median(SoakSample[][] quarters, Func<SoakSample, long> of) => [.. quarters.Select(samples => samples.Select(of).Order().ElementAt(samples.Length / 2))];
 
-        void Compare(string what, long early, long late, long slack)
+        void Compare(string what, long[] quarters, long slack)
         {
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{what}: {early} in the second quarter, {late} in the last"));
-            if (late > early + slack)
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{what}, a quarter: {string.Join(", ", quarters)}"));
+            if (quarters[^1] > quarters[1] + slack)
             {
-                problems.Add($"{what} grew by {late - early}");
+                problems.Add(string.Create(CultureInfo.InvariantCulture, $"{what} grew by {quarters[^1] - quarters[1]} since the second quarter; {slack} are allowed"));
             }
         }
     }

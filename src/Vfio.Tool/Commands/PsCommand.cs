@@ -14,10 +14,11 @@ internal static class PsCommand
         Option<bool> json = CommonOptions.Json();
         Option<int> interval = CommonOptions.Number(
             "--interval", "Milliseconds over which rates are measured; 0 for no rates", 500, "a number of milliseconds from 0", static value => value >= 0);
-        Command command = new("ps", "List the devices that processes of yours serve, their clients, and their rates.") { interval, json };
+        Option<bool> collect = new("--collect") { Description = "Have them collect their garbage first: the memory they then tell is what they need" };
+        Command command = new("ps", "List the devices that processes of yours serve, their clients, and their rates.") { interval, collect, json };
         command.SetAction(async (result, stop) =>
         {
-            List<JsonObject> hosts = await AskAsync(result.GetValue(interval), stop);
+            List<JsonObject> hosts = await AskAsync(result.GetValue(interval), result.GetValue(collect), stop);
             if (result.GetValue(json))
             {
                 Json.Print(new JsonArray([.. hosts]));
@@ -32,17 +33,17 @@ internal static class PsCommand
         return command;
     }
 
-    private static async Task<List<JsonObject>> AskAsync(int interval, CancellationToken stop)
+    private static async Task<List<JsonObject>> AskAsync(int interval, bool collect, CancellationToken stop)
     {
         string[] sockets = Directory.Exists(ControlSocket.Folder) ? Directory.GetFiles(ControlSocket.Folder, "*.sock") : [];
-        Dictionary<string, JsonObject> before = Answers(sockets);
+        Dictionary<string, JsonObject> before = Answers(sockets, collect);
         if (interval == 0 || before.Count == 0)
         {
             return [.. before.Values];
         }
 
         await Task.Delay(interval, stop);
-        Dictionary<string, JsonObject> after = Answers(sockets);
+        Dictionary<string, JsonObject> after = Answers(sockets, collect: false);
         foreach ((string socket, JsonObject host) in after)
         {
             foreach (JsonObject device in host["devices"]!.AsArray().OfType<JsonObject>())
@@ -57,9 +58,9 @@ internal static class PsCommand
         return [.. after.Values];
     }
 
-    private static Dictionary<string, JsonObject> Answers(string[] sockets)
+    private static Dictionary<string, JsonObject> Answers(string[] sockets, bool collect)
         => sockets.Order(StringComparer.Ordinal)
-            .Select(static socket => (Socket: socket, Answer: ControlSocket.Ask(socket)))
+            .Select(socket => (Socket: socket, Answer: ControlSocket.Ask(socket, collect)))
             .Where(static answer => answer.Answer is not null)
             .ToDictionary(static answer => answer.Socket, static answer => answer.Answer!, StringComparer.Ordinal);
 

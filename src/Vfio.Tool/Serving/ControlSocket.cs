@@ -8,10 +8,16 @@ using Vfio.User;
 
 namespace Vfio.Tool.Serving;
 
-/// <summary>Where a process that serves tells about itself: whoever connects gets one JSON document. For its own user and root only.</summary>
+/// <summary>
+/// Where a process that serves tells about itself: whoever connects says a line, which may be empty or <c>collect</c>, and gets one JSON document.
+/// For its own user and root only.
+/// </summary>
 internal sealed class ControlSocket : IDisposable
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(2);
+
+    /// <summary>For the question; who has none, as a person with socat, is told after it.</summary>
+    private static readonly TimeSpan s_question = TimeSpan.FromMilliseconds(200);
     private readonly DeviceHost _devices;
     private readonly UnixSocket _listener;
     private readonly string _path;
@@ -84,8 +90,9 @@ internal sealed class ControlSocket : IDisposable
 
     /// <summary>Asks a process.</summary>
     /// <param name="path">Its socket.</param>
+    /// <param name="collect">Whether it is to collect its garbage before: what it then has is what it needs.</param>
     /// <returns>What it told, or null when nobody is there any more.</returns>
-    public static JsonObject? Ask(string path)
+    public static JsonObject? Ask(string path, bool collect = false)
     {
         const int Most = 16 << 20;
         if (UnixSocket.TryConnect(path, out UnixSocket? socket, s_patience) != Errno.None)
@@ -99,6 +106,7 @@ internal sealed class ControlSocket : IDisposable
             using MemoryStream answer = new();
             byte[] buffer = new byte[64 << 10];
             socket!.SetReceiveTimeout(s_patience);
+            _ = socket.Send(collect ? "collect\n"u8 : "\n"u8);
             while (answer.Length < Most && socket.Receive(buffer, descriptors, ReceiveFlags.None) is { IsError: false, Count: > 0 and int count })
             {
                 answer.Write(buffer, 0, count);
@@ -136,6 +144,16 @@ internal sealed class ControlSocket : IDisposable
         using (socket)
         {
             socket.SetSendTimeout(s_patience);
+            socket.SetReceiveTimeout(s_question);
+            Span<byte> question = stackalloc byte[16];
+            if (question[..socket.Receive(question, null, ReceiveFlags.None).Count].StartsWith("collect\n"u8))
+            {
+                // Twice: what has a finalizer goes at the second time.
+                GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+                GC.WaitForPendingFinalizers();
+                GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+            }
+
             _ = socket.Send(Encoding.UTF8.GetBytes(Describe().ToJsonString()), default, default);
         }
     }
