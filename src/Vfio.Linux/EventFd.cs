@@ -10,6 +10,9 @@ public sealed class EventFd : IDisposable
 {
     private readonly bool _isBlocking;
 
+    /// <summary>A peer made a write wait.</summary>
+    private volatile bool _isSpoilt;
+
     /// <summary>Makes a new eventfd.</summary>
     /// <param name="initial">The counter's first value.</param>
     /// <exception cref="LinuxException">The process or the system has no descriptor left.</exception>
@@ -39,9 +42,8 @@ public sealed class EventFd : IDisposable
     /// <returns>EINVAL if it is not an eventfd.</returns>
     /// <remarks>
     /// Whether reads and writes wait is a property of the open file, which the sender shares and may rely on: libvfio-user's client waits
-    /// for interrupts in a read. So it stays as it is; a blocking one is looked at before it is written or read. A sender who fills the
-    /// counter in between, or makes the file blocking later, makes the next <see cref="Signal"/> wait, so a peer's eventfd is to be
-    /// signalled only from threads that serve nobody but that peer.
+    /// for interrupts in a read. So it stays as it is; a blocking one is looked at before it is written. A sender who fills the
+    /// counter in between, or makes the file blocking later, makes a <see cref="Signal"/> wait for a fifth of a second, once.
     /// </remarks>
     public static Errno TryAdopt(FileDescriptor fd, out EventFd? eventFd)
     {
@@ -63,44 +65,62 @@ public sealed class EventFd : IDisposable
 
     /// <summary>Adds to the counter. A counter that is full counts as signalled: whoever waits for it is awake already.</summary>
     /// <param name="value">What to add, below <see cref="ulong.MaxValue"/>, which Linux answers with EINVAL; 1 for a peer's, in which there may be no room for more.</param>
+    /// <returns>
+    /// ETIMEDOUT when the write waited, which only a peer that shares the eventfd can bring about, on purpose; such an eventfd is not written any more.
+    /// </returns>
     public unsafe Errno Signal(ulong value = 1)
     {
+        if (_isSpoilt)
+        {
+            return Errno.ETIMEDOUT;
+        }
+
         if (_isBlocking && Poll.Wait(Descriptor, EventLoopEvents.Write, 0).Value == 0)
         {
             return Errno.None;
         }
 
+        WriteWatch.Slot slot = WriteWatch.Begin();
+        Errno result = Errno.None;
+
         // SAFETY: eight bytes of a local.
         while (Interop.Write(Descriptor, &value, sizeof(ulong)) < 0)
         {
             Errno error = Interop.LastError;
+            if (error == Errno.EINTR && WriteWatch.IsInterrupted(slot))
+            {
+                _isSpoilt = true;
+                result = Errno.ETIMEDOUT;
+                break;
+            }
+
             if (error != Errno.EINTR)
             {
-                return error == Errno.EAGAIN ? Errno.None : error;
+                result = error == Errno.EAGAIN ? Errno.None : error;
+                break;
             }
         }
 
-        return Errno.None;
+        WriteWatch.End(slot);
+        return result;
     }
 
-    /// <summary>Takes the whole counter, without waiting.</summary>
+    /// <summary>Takes the whole counter, without waiting, whatever a peer that shares the eventfd does to its mode meanwhile.</summary>
     /// <param name="count">The sum of what was signalled since the last time; 0 when the result is false.</param>
     /// <returns>False if nothing was signalled.</returns>
     public unsafe bool TryConsume(out ulong count)
     {
         ulong value = 0;
+        Interop.IoVector vector = new() { Base = &value, Length = sizeof(ulong) };
         count = 0;
-        if (_isBlocking && !Wait(0))
-        {
-            return false;
-        }
 
-        // SAFETY: eight bytes of a local.
-        while (Interop.Read(Descriptor, &value, sizeof(ulong)) < 0)
+        // SAFETY: eight bytes of a local. At no position: eventfds have none.
+        while (Interop.ReadVector(Descriptor, &vector, 1, -1, Interop.ReadWithoutWaiting) < 0)
         {
-            if (Interop.LastError != Errno.EINTR)
+            Errno error = Interop.LastError;
+            if (error != Errno.EINTR)
             {
-                return false;
+                return error is Errno.EOPNOTSUPP or Errno.ENOSYS && TryConsumeAfterLooking(out count);
             }
         }
 
@@ -117,4 +137,27 @@ public sealed class EventFd : IDisposable
     public void Dispose() => Descriptor.Dispose();
 
     internal static EventFd FromOwned(int fd) => new(new FileDescriptor(fd, ownsHandle: true), isBlocking: false);
+
+    /// <summary>As <see cref="TryConsume"/>, on a kernel before 5.8, which cannot promise for one read that it does not wait.</summary>
+    private unsafe bool TryConsumeAfterLooking(out ulong count)
+    {
+        ulong value = 0;
+        count = 0;
+        if (!Wait(0))
+        {
+            return false;
+        }
+
+        // SAFETY: eight bytes of a local.
+        while (Interop.Read(Descriptor, &value, sizeof(ulong)) < 0)
+        {
+            if (Interop.LastError != Errno.EINTR)
+            {
+                return false;
+            }
+        }
+
+        count = value;
+        return true;
+    }
 }

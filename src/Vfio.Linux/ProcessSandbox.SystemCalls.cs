@@ -41,7 +41,7 @@ public static partial class ProcessSandbox
     /// </summary>
     private static readonly uint[] s_allowed =
     [
-        0, 1, 3, 17, 18, 19, 20, 295, 296, // read, write, close, pread64, pwrite64, readv, writev, preadv, pwritev
+        0, 1, 3, 17, 18, 19, 20, 295, 296, 327, // read, write, close, pread64, pwrite64, readv, writev, preadv, pwritev, preadv2
         2, 257, 4, 5, 6, 262, 332, 8, // open, openat, stat, fstat, lstat, newfstatat, statx, lseek
         21, 269, 439, 89, 267, 79, 78, 217, // access, faccessat, faccessat2, readlink, readlinkat, getcwd, getdents, getdents64
         32, 33, 292, 72, 73, 74, 75, 77, 285, 221, // dup, dup2, dup3, fcntl, flock, fsync, fdatasync, ftruncate, fallocate, fadvise64

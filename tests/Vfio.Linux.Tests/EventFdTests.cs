@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Vfio.Abi;
 using Vfio.TestUtilities;
@@ -116,6 +117,95 @@ public sealed partial class EventFdTests
 
         Assert.True(eventFd.TryConsume(out ulong count));
         Assert.Equal(1000u, count);
+    }
+
+    [Fact]
+    public void Signal_of_an_eventfd_that_a_peer_filled_and_made_blocking_ends_and_is_the_last()
+    {
+        using EventFd eventFd = Shared(out FileDescriptor peer);
+        Assert.Equal(Errno.None, eventFd.Signal());
+        Assert.Equal(8, peer.Write(BitConverter.GetBytes(ulong.MaxValue - 2)).Value);
+        BlockingEventFd.SetMode(peer, isBlocking: true);
+
+        long started = Stopwatch.GetTimestamp();
+        Assert.Equal(Errno.ETIMEDOUT, eventFd.Signal());
+        TimeSpan first = Stopwatch.GetElapsedTime(started);
+        Assert.Equal(Errno.ETIMEDOUT, eventFd.Signal());
+
+        // It did wait, or nothing was tested; and the time is that of two looks, on a machine that does other things too.
+        Assert.InRange(first.TotalMilliseconds, 50, 10_000);
+        peer.Dispose();
+    }
+
+    [Fact]
+    public void Signal_ends_while_a_peer_fills_and_flips_the_mode()
+    {
+        const int Rounds = 20;
+        int waited = 0;
+        TimeSpan longest = TimeSpan.Zero;
+        for (int round = 0; round < Rounds; round++)
+        {
+            using EventFd eventFd = Shared(out FileDescriptor peer);
+            bool done = false;
+            Thread hostile = new(() =>
+            {
+                byte[] full = BitConverter.GetBytes(ulong.MaxValue - 1);
+                while (!Volatile.Read(ref done))
+                {
+                    // Fills while it cannot wait itself, then opens the trap.
+                    BlockingEventFd.SetMode(peer, isBlocking: false);
+                    _ = peer.Write(full);
+                    _ = peer.Write(BitConverter.GetBytes(1UL));
+                    BlockingEventFd.SetMode(peer, isBlocking: true);
+                    Thread.SpinWait(20);
+                }
+            });
+            hostile.Start();
+            for (int i = 0; i < 2000; i++)
+            {
+                long started = Stopwatch.GetTimestamp();
+                Errno error = eventFd.Signal();
+                TimeSpan elapsed = Stopwatch.GetElapsedTime(started);
+                longest = elapsed > longest ? elapsed : longest;
+                if (error == Errno.ETIMEDOUT)
+                {
+                    waited++;
+                    break;
+                }
+
+                Assert.Equal(Errno.None, error);
+            }
+
+            Volatile.Write(ref done, true);
+            Assert.True(hostile.Join(TimeSpan.FromSeconds(30)));
+            peer.Dispose();
+        }
+
+        Assert.InRange(waited, 1, Rounds);
+        Assert.InRange(longest.TotalSeconds, 0, 10);
+    }
+
+    [Fact]
+    public void TryConsume_of_an_eventfd_that_a_peer_made_blocking_does_not_wait()
+    {
+        using EventFd eventFd = Shared(out FileDescriptor peer);
+        BlockingEventFd.SetMode(peer, isBlocking: true);
+
+        Assert.False(eventFd.TryConsume(out _));
+        Assert.Equal(Errno.None, eventFd.Signal(3));
+        Assert.True(eventFd.TryConsume(out ulong count));
+        Assert.Equal(3UL, count);
+        peer.Dispose();
+    }
+
+    /// <summary>A non-blocking eventfd that came from a peer.</summary>
+    private static EventFd Shared(out FileDescriptor peer)
+    {
+        EventFd own = new();
+        Assert.Equal(Errno.None, own.Descriptor.TryDuplicate(out FileDescriptor? duplicate));
+        peer = own.Descriptor;
+        Assert.Equal(Errno.None, EventFd.TryAdopt(duplicate!, out EventFd? eventFd));
+        return eventFd!;
     }
 
     private static unsafe int MakePipe(out FileDescriptor reading, out FileDescriptor writing)

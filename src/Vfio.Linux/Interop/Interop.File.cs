@@ -25,6 +25,9 @@ internal static partial class Interop
     internal const int AllocatePunchHole = 2;
     internal const int EventfdNonBlocking = OpenNonBlocking;
 
+    /// <summary>RWF_NOWAIT, of this call only.</summary>
+    internal const int ReadWithoutWaiting = 8;
+
     [LibraryImport(LibC, EntryPoint = "close", SetLastError = true)]
     internal static partial int Close(int fd);
 
@@ -48,6 +51,9 @@ internal static partial class Interop
 
     [LibraryImport(LibC, EntryPoint = "pwrite64", SetLastError = true)]
     internal static unsafe partial nint PWrite(FileDescriptor fd, void* buffer, nuint count, long offset);
+
+    [LibraryImport(LibC, EntryPoint = "preadv64v2", SetLastError = true)]
+    internal static unsafe partial nint ReadVector(FileDescriptor fd, IoVector* vectors, int count, long offset, int flags);
 
     [LibraryImport(LibC, EntryPoint = "ftruncate64", SetLastError = true)]
     internal static partial int Truncate(FileDescriptor fd, long length);

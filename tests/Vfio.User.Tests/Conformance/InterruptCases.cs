@@ -247,6 +247,30 @@ public sealed class InterruptCases : ConformanceTest
         Assert.InRange(Stopwatch.GetElapsedTime(started).TotalSeconds, 0, 30);
     }
 
+    /// <summary>The peer fills the counter and takes the non-blocking mode away, then goes: whoever signals must not stay in the write.</summary>
+    [Fact]
+    public void Threat31_eventfd_that_is_filled_and_made_blocking_costs_its_device_a_moment_and_the_next_client_nothing()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using (RawVfioUserClient client = pair.ConnectRaw())
+        using (Events events = new(1))
+        {
+            Assert.Equal(Errno.None, client.SetIrqs(Msix, Fd | Trigger, 0, 1, default, events.Descriptors));
+            Assert.Equal(Errno.None, events.Signal(0, ulong.MaxValue - 1));
+            BlockingEventFd.SetMode(events.Descriptors[0], isBlocking: true);
+
+            // The connection's own thread writes, so that nobody of the server sees the client go.
+            client.Send(VfioUserCommand.DeviceSetIrqs, VfioUserFlags.NoReply, Bytes(new vfio_irq_set { argsz = 20, flags = (uint)(None | Trigger), index = Msix, start = 0, count = 1 }));
+        }
+
+        WaitFor(() => !pair.Server!.HasClient);
+        using RawVfioUserClient next = pair.ConnectRaw();
+        using Events good = new(1);
+        Assert.Equal(Errno.None, next.SetIrqs(Msix, Fd | Trigger, 0, 1, default, good.Descriptors));
+        Assert.Equal(InterruptDelivery.Delivered, pair.Device.Interrupts.Signal(0));
+        Assert.Equal(1UL, good.Take(0));
+    }
+
     [Fact]
     public void Case046_level_is_delivered_again_after_the_unmask_eventfd()
     {
