@@ -2,6 +2,7 @@ using Vfio.Abi;
 using Vfio.Iommu;
 using Vfio.Linux;
 using Vfio.Testing;
+using Vfio.TestUtilities;
 using Vfio.User.Tests.Devices;
 
 namespace Vfio.User.Tests.Conformance;
@@ -12,7 +13,7 @@ public sealed class ClientMutationCases : ConformanceTest
     private const int Connections = 30;
     private const int Calls = 60;
 
-    public static TheoryData<int> Seeds => Mutation.Seeds(2);
+    public static TheoryData<int> Seeds => [.. ModelRun.Seeds(2)];
 
     [Theory]
     [MemberData(nameof(Seeds))]

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using Vfio.Abi;
-using Vfio.TestUtilities;
 
 namespace Vfio.User.Tests.Conformance;
 
@@ -8,9 +7,6 @@ namespace Vfio.User.Tests.Conformance;
 internal static class Mutation
 {
     private static readonly uint[] s_edges = [0, 1, 7, 8, 15, 16, 17, 31, 32, 4095, 4096, (1 << 20) - 1, 1 << 20, (1 << 20) + 32, int.MaxValue, 0x80000000, uint.MaxValue - 1, uint.MaxValue];
-
-    /// <summary>The seeds of a run.</summary>
-    public static TheoryData<int> Seeds(int count) => [.. ModelRun.Seeds(count)];
 
     /// <summary>Changes a message, or leaves it.</summary>
     public static byte[] Apply(Random random, byte[] message)
