@@ -65,6 +65,61 @@ public sealed class ManyDevicesTests : IAsyncDisposable
         Assert.All(_clients, static client => Assert.Equal([0xED, 0x00, 0x00, 0x01], client.ReadRegion(0, 0, 4)));
     }
 
+    [Fact]
+    public async Task Busy_device_is_as_fast_among_999_idle_clients_as_alone()
+    {
+        const int Rounds = 5;
+        for (int i = 0; i < Count; i++)
+        {
+            Serve(i);
+        }
+
+        using RawVfioUserClient busy = RawVfioUserClient.Open(SocketOf(0));
+        _ = RoundTrips(busy);
+        List<double[]> alone = [];
+        List<double[]> among = [];
+        for (int round = 0; round < Rounds; round++)
+        {
+            alone.Add(RoundTrips(busy));
+            Parallel.For(1, Count, new ParallelOptions { MaxDegreeOfParallelism = 64 }, Connect);
+            await UntilAllRestAsync();
+            Assert.Equal(Count, _servers.Count(static server => server.HasClient));
+            among.Add(RoundTrips(busy));
+            _clients.ForEach(static client => client.Dispose());
+            _clients.Clear();
+            Assert.True(SpinWait.SpinUntil(() => _servers.Count(static server => server.HasClient) == 1, s_patience));
+            await UntilAllRestAsync();
+        }
+
+        TestContext.Current.TestOutputHelper?.WriteLine($"alone: {Text(alone)}");
+        TestContext.Current.TestOutputHelper?.WriteLine($"among: {Text(among)}");
+
+        // The median of the rounds, so that what else the machine does in one of them counts for nothing.
+        Assert.InRange(Median(among, 0.5) / Median(alone, 0.5), 0, 1.5);
+        Assert.InRange(Median(among, 0.99) / Median(alone, 0.99), 0, 4);
+    }
+
+    /// <summary>The times of reads of a register one after the other, in microseconds, sorted.</summary>
+    private static double[] RoundTrips(RawVfioUserClient client)
+    {
+        double[] times = new double[10_000];
+        for (int i = 0; i < times.Length; i++)
+        {
+            long started = Stopwatch.GetTimestamp();
+            _ = client.ReadRegion(0, 0, 4);
+            times[i] = Stopwatch.GetElapsedTime(started).TotalMicroseconds;
+        }
+
+        Array.Sort(times);
+        return times;
+    }
+
+    private static double Median(List<double[]> rounds, double part)
+        => rounds.Select(times => times[Math.Min(times.Length - 1, (int)(times.Length * part))]).Order().ElementAt(rounds.Count / 2);
+
+    private static string Text(List<double[]> rounds)
+        => string.Create(CultureInfo.InvariantCulture, $"p50 {Median(rounds, 0.5):F1} us, p99 {Median(rounds, 0.99):F1}, p99.9 {Median(rounds, 0.999):F1}, p100 {Median(rounds, 1):F1}, medians of {rounds.Count} rounds");
+
     private static (long Managed, long Resident) Memory()
     {
         GC.Collect(2, GCCollectionMode.Aggressive, blocking: true, compacting: true);
