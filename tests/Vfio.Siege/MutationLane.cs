@@ -18,6 +18,7 @@ internal sealed class MutationLane : IAsyncDisposable
     /// <summary>The payload of a request for the device's information: its size, and nothing else.</summary>
     private static readonly byte[] s_info = [16, .. new byte[15]];
     private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_swallowed = TimeSpan.FromSeconds(2);
     private readonly Random _random;
     private readonly MutationCorpus _corpus;
     private readonly DevicePair<ConformanceDevice> _pair;
@@ -44,6 +45,9 @@ internal sealed class MutationLane : IAsyncDisposable
     public long Connections { get; private set; }
 
     public long Ends { get; private set; }
+
+    /// <summary>Batches whose last question was answered only when it was asked a second time.</summary>
+    public long Swallowed { get; private set; }
 
     /// <summary>The ends by their reason.</summary>
     public Dictionary<ConnectionEnd, long> Reasons { get; } = [];
@@ -74,6 +78,11 @@ internal sealed class MutationLane : IAsyncDisposable
             throw new InvalidOperationException("The device's own code failed.");
         }
 
+        // The device's notes of what was done to it are for tests that look at them.
+        _pair.Device.Log.Clear();
+        _pair.Device.Resets.Clear();
+        _pair.Device.TestMigration.Hops.Clear();
+        _pair.Device.TestMigration.Received.Clear();
         Ends += alive ? 0 : 1;
         Reasons[_pair.Server.LastEnd] = Reasons.GetValueOrDefault(_pair.Server.LastEnd) + 1;
     }
@@ -115,9 +124,10 @@ internal sealed class MutationLane : IAsyncDisposable
         end.CopyTo(_buffer, length);
         bool whole = client.SendBytes(_buffer.AsSpan(0, length + end.Length), sent) == Errno.None;
         int answered = 0;
+        bool again = false;
         try
         {
-            while (client.Receive() is { } reply)
+            while (Receive(client, probe, ref again) is { } reply)
             {
                 using (reply)
                 {
@@ -128,6 +138,7 @@ internal sealed class MutationLane : IAsyncDisposable
                     }
                     else if (reply.Id == probe && reply.Command == VfioUserCommand.DeviceGetInfo)
                     {
+                        Swallowed += again ? 1 : 0;
                         Messages += count + 1;
                         return true;
                     }
@@ -139,14 +150,35 @@ internal sealed class MutationLane : IAsyncDisposable
                 }
             }
         }
-        catch (Exception exception) when (exception is VfioException or IOException && exception is not TimeoutException)
+        catch (Exception exception) when (exception is VfioException or IOException)
         {
             // It was ended with something unread, which is ECONNRESET, or in the middle of a reply that the client did not take.
+        }
+
+        catch (TimeoutException exception)
+        {
+            string batch = string.Join(", ", _batch.Values.Select(Convert.ToHexString));
+            throw new TimeoutException($"Neither an answer nor the end within {s_deadline.TotalSeconds} s after these messages: {batch}", exception);
         }
 
         // What ended it was processed, too.
         Messages += answered + (whole ? 1 : 0);
         return false;
+    }
+
+    /// <summary>
+    /// The next message. A wrong size may have made the question at the end a part of another message, to its last byte: then nothing is to be answered, and
+    /// a second question is.
+    /// </summary>
+    private static VfioUserMessage? Receive(RawVfioUserClient client, ushort probe, ref bool again)
+    {
+        if (!again && !client.HasInput(s_swallowed))
+        {
+            again = true;
+            _ = client.SendBytes(VfioUserPeer.Compose(probe, VfioUserCommand.DeviceGetInfo, 0, s_info));
+        }
+
+        return client.Receive();
     }
 
     private void Answer(RawVfioUserClient client, VfioUserMessage request)

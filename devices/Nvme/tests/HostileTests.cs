@@ -54,6 +54,32 @@ public sealed class HostileTests
         Assert.Equal(0, rig.CreateQueue(1).Execute(rig.Transfer(0x02, 0, 1)).Status);
     }
 
+    /// <summary>The host changes a command in its queue without a pause, between a block that there is and one that there is not: what was checked is what is done.</summary>
+    [Theory]
+    [InlineData(0x02)]
+    [InlineData(0x01)]
+    [InlineData(0x05)]
+    public async Task Threat19_command_that_changes_meanwhile_is_done_as_it_was_checked(byte opcode)
+    {
+        const int Success = 0;
+        const int OutOfRange = 0x80;
+        const int CompareFailure = 0x285;
+        await using var rig = new NvmeRig();
+        RawQueue queue = rig.CreateQueue(1, entries: 2);
+        using Flipping flipping = new(queue.Submissions, byteOffset: 11 * 4, 0, 0x0100_0000);
+        int[] seen = new int[2];
+        for (int round = 0; round < Rounds * 5 || (seen.Contains(0) && round < Rounds * 2500); round++)
+        {
+            RawCompletion completion = queue.Execute(rig.Transfer(opcode, 0, 8));
+            int status = completion.Status & 0x7FF;
+            Assert.Contains(status, (int[])[Success, OutOfRange, CompareFailure]);
+            seen[status == OutOfRange ? 1 : 0]++;
+        }
+
+        // Both were done, or nothing changed in between.
+        Assert.DoesNotContain(0, seen);
+    }
+
     [Fact]
     public async Task Host_that_never_takes_completions_stops_only_its_queue()
     {
@@ -179,4 +205,33 @@ public sealed class HostileTests
     }
 
     private static ulong Address(NvmeRig rig, Random random) => rig.Data.Iova + (ulong)(random.Next(4) == 0 ? random.Next(3 << 20) : random.Next(512) * 4096);
+
+    /// <summary>A processor of the host that writes one word of each entry of a queue, one value and the other, until it is disposed.</summary>
+    private sealed class Flipping : IDisposable
+    {
+        private readonly Thread _thread;
+        private volatile bool _done;
+
+        public Flipping(DmaBuffer submissions, int byteOffset, uint one, uint other)
+        {
+            const int Entry = 64;
+            _thread = new Thread(() =>
+            {
+                for (uint i = 0; !_done; i++)
+                {
+                    for (int entry = 0; entry < 2; entry++)
+                    {
+                        Volatile.Write(ref System.Runtime.InteropServices.MemoryMarshal.AsRef<uint>(submissions.Slice((nuint)((entry * Entry) + byteOffset), 4)), i % 2 == 0 ? one : other);
+                    }
+                }
+            });
+            _thread.Start();
+        }
+
+        public void Dispose()
+        {
+            _done = true;
+            _thread.Join();
+        }
+    }
 }
