@@ -89,11 +89,13 @@ internal sealed class CompletionQueue(DmaSpace dma, int id, uint size, ulong add
             ulong low = dword0 | ((ulong)dword1 << 32);
             ulong high = submissionHead | ((ulong)submissionQueue << 16) | ((ulong)commandId << 32)
                 | ((ulong)(uint)((status.ToField() << 1) | (_phase ? 1 : 0)) << 48);
-            Errno error = Write(address + ((ulong)_tail * EntryLength), low, high);
+            ulong place = address + ((ulong)_tail * EntryLength);
             uint next = _tail + 1 == size ? 0 : _tail + 1;
             _phase ^= next == 0;
+
+            // Before the entry: a host that sees it may ring at once, and its doorbell is compared with this.
             Volatile.Write(ref _tail, next);
-            return error;
+            return Write(place, low, high);
         }
     }
 

@@ -15,10 +15,10 @@ internal sealed class NvmeRig : IAsyncDisposable
     private readonly List<DmaBuffer> _buffers = [];
     private ulong _nextIova = 0x1000_0000;
 
-    public NvmeRig(NvmeOptions? options = null, bool overSocket = false, bool enable = true, VfioUserServerOptions? server = null)
+    public NvmeRig(NvmeOptions? options = null, bool overSocket = false, bool enable = true, VfioUserServerOptions? server = null, VfioUserClientOptions? client = null)
     {
         Pair = overSocket || server is not null
-            ? DevicePair.OverSocket(() => new NvmeDevice(options), new DevicePairOptions { Server = server })
+            ? DevicePair.OverSocket(() => new NvmeDevice(options), new DevicePairOptions { Server = server, Client = client })
             : DevicePair.Local(() => new NvmeDevice(options));
         Data = Allocate(2 << 20);
         if (enable)
