@@ -29,14 +29,18 @@ public sealed class MemFd : IDisposable
     /// <summary>The length in bytes that the file was made with.</summary>
     public ulong Size { get; }
 
-    /// <summary>Makes a file of zeros in huge pages of 2 MiB.</summary>
+    /// <summary>Makes a file of zeros, in huge pages of 2 MiB if wanted. Seals may be added.</summary>
     /// <param name="name">As in the constructor.</param>
-    /// <param name="size">Length in bytes, a multiple of 2 MiB.</param>
-    /// <param name="file">The file after success. Seals may be added.</param>
-    /// <returns>ENODEV, EINVAL or ENOSYS where the kernel has no such pages. Whether enough of them are free tells the first mapping, by ENOMEM.</returns>
-    public static Errno TryCreateHuge(string name, ulong size, out MemFd? file)
+    /// <param name="size">Length in bytes; of huge pages a multiple of 2 MiB.</param>
+    /// <param name="hugePages">Whether its pages are huge.</param>
+    /// <param name="file">The file after success.</param>
+    /// <returns>
+    /// ENFILE, EMFILE or ENOMEM when there are no more; ENODEV, EINVAL or ENOSYS where the kernel has no huge pages. Whether enough of those are
+    /// free tells the first mapping, by ENOMEM.
+    /// </returns>
+    public static Errno TryCreate(string name, ulong size, bool hugePages, out MemFd? file)
     {
-        Errno error = TryOpen(name, size, sealable: true, hugePages: true, out FileDescriptor? descriptor);
+        Errno error = TryOpen(name, size, sealable: true, hugePages, out FileDescriptor? descriptor);
         file = error == Errno.None ? new MemFd(descriptor!, size) : null;
         return error;
     }

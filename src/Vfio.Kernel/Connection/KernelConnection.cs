@@ -56,7 +56,7 @@ public sealed partial class KernelConnection : VfioConnection
     /// <inheritdoc/>
     public override Errno TryRead(uint region, ulong offset, Span<byte> buffer)
     {
-        if (!Inside(region, offset, buffer.Length))
+        if (!IsInside(region, offset, buffer.Length))
         {
             return Errno.EINVAL;
         }
@@ -68,7 +68,7 @@ public sealed partial class KernelConnection : VfioConnection
     /// <inheritdoc/>
     public override Errno TryWrite(uint region, ulong offset, ReadOnlySpan<byte> buffer)
     {
-        if (!Inside(region, offset, buffer.Length))
+        if (!IsInside(region, offset, buffer.Length))
         {
             return Errno.EINVAL;
         }
@@ -243,7 +243,4 @@ public sealed partial class KernelConnection : VfioConnection
 
         base.Dispose(disposing);
     }
-
-    private bool Inside(uint region, ulong offset, int length)
-        => region < (uint)Regions.Count && offset <= Regions[(int)region].Size && (ulong)length <= Regions[(int)region].Size - offset;
 }

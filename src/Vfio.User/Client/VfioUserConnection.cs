@@ -118,7 +118,7 @@ public sealed partial class VfioUserConnection : VfioConnection
     /// <inheritdoc/>
     public override Errno TryRead(uint region, ulong offset, Span<byte> buffer)
     {
-        if (!Inside(region, offset, buffer.Length))
+        if (!IsInside(region, offset, buffer.Length))
         {
             return Errno.EINVAL;
         }
@@ -150,7 +150,7 @@ public sealed partial class VfioUserConnection : VfioConnection
     /// <inheritdoc/>
     public override Errno TryWrite(uint region, ulong offset, ReadOnlySpan<byte> buffer)
     {
-        if (!Inside(region, offset, buffer.Length))
+        if (!IsInside(region, offset, buffer.Length))
         {
             return Errno.EINVAL;
         }
@@ -310,9 +310,6 @@ public sealed partial class VfioUserConnection : VfioConnection
     }
 
     private static TimeSpan Limit(TimeSpan time) => time < TimeSpan.Zero || time > s_longest ? s_longest : time;
-
-    private bool Inside(uint region, ulong offset, int length)
-        => region < (uint)Regions.Count && offset <= Regions[(int)region].Size && (ulong)length <= Regions[(int)region].Size - offset;
 
     private Errno SetIrqs(PciInterrupt index, IrqSetFlags flags, uint start, uint count, ReadOnlySpan<FileDescriptor> eventFds, ReadOnlySpan<byte> bools)
     {

@@ -76,17 +76,7 @@ public sealed class DmaMemory : IDisposable
     {
         memory = null;
         MemoryMapping? mapping = null;
-        Errno error = Errno.None;
-        MemFd? file;
-        if (huge)
-        {
-            error = MemFd.TryCreateHuge(Name, length, out file);
-        }
-        else
-        {
-            file = new MemFd(Name, length);
-        }
-
+        Errno error = MemFd.TryCreate(Name, length, huge, out MemFd? file);
         if (error != Errno.None)
         {
             return error;

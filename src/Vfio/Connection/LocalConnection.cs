@@ -64,7 +64,7 @@ public sealed class LocalConnection : VfioConnection
     /// <inheritdoc/>
     public override Errno TryRead(uint region, ulong offset, Span<byte> buffer)
     {
-        if (!Inside(region, offset, buffer.Length))
+        if (!IsInside(region, offset, buffer.Length))
         {
             return Errno.EINVAL;
         }
@@ -76,7 +76,7 @@ public sealed class LocalConnection : VfioConnection
     /// <inheritdoc/>
     public override Errno TryWrite(uint region, ulong offset, ReadOnlySpan<byte> buffer)
     {
-        if (!Inside(region, offset, buffer.Length))
+        if (!IsInside(region, offset, buffer.Length))
         {
             return Errno.EINVAL;
         }
@@ -247,7 +247,4 @@ public sealed class LocalConnection : VfioConnection
 
         base.Dispose(disposing);
     }
-
-    private bool Inside(uint region, ulong offset, int length)
-        => region < (uint)Regions.Count && offset <= Regions[(int)region].Size && (ulong)length <= Regions[(int)region].Size - offset;
 }

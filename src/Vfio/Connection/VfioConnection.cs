@@ -317,6 +317,13 @@ public abstract partial class VfioConnection : IAsyncDisposable, IDisposable
         _irqs = irqs;
     }
 
+    /// <summary>Whether an access lies in a region, whatever its numbers.</summary>
+    /// <param name="region">Index of the region.</param>
+    /// <param name="offset">Where it starts there, in bytes.</param>
+    /// <param name="length">Its length in bytes.</param>
+    protected bool IsInside(uint region, ulong offset, int length)
+        => region < (uint)_regions.Length && offset <= _regions[region].Size && (ulong)length <= _regions[region].Size - offset;
+
     /// <summary>Asks for the device's information.</summary>
     /// <param name="info">The information.</param>
     /// <returns><see cref="Errno.None"/>, or an errno.</returns>
