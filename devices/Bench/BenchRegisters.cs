@@ -1,164 +1,71 @@
-using System.Buffers.Binary;
 using System.Diagnostics;
-using Vfio.Abi;
 using Vfio.Iommu;
 using Vfio.Pci;
 
 namespace Vfio.Devices.Bench;
 
-/// <summary>The registers of BAR 0.</summary>
+/// <summary>The registers of BAR 0, all of them accessible with any width.</summary>
 /// <param name="dma">The memory that the user mapped.</param>
-internal sealed class BenchRegisters(DmaSpace dma) : RegisterBlock("bench", Extent)
+[RegisterFile("bench", Size = 0x150)]
+internal sealed partial class BenchRegisters(DmaSpace dma)
 {
-    private const ulong Extent = 0x150;
-    private const ulong ScratchSize = 0x100;
-    private const ulong Address = 0x100;
-    private const ulong Length = 0x108;
-    private const ulong Iterations = 0x110;
-    private const ulong Regions = 0x118;
-    private const ulong Stride = 0x120;
-    private const ulong Command = 0x128;
-    private const ulong Nanoseconds = 0x130;
-    private const ulong Succeeded = 0x138;
-    private const ulong Sum = 0x140;
-    private const ulong Writes = 0x148;
-
     // A guest bounds neither the memory nor the time that a command takes beyond these.
     private const ulong MaximumLength = 4 << 20;
     private const ulong MaximumIterations = 100_000_000;
-    private const ulong IterationsOfBatch = 1024;
-    private readonly byte[] _cells = new byte[Extent];
     private byte[] _buffer = [];
 
-    /// <inheritdoc/>
-    public override AccessResult Read(ulong offset, int width, out ulong value)
+    [Register(0x000, Count = 32, Widths = RegisterWidths.All, AfterWrite = nameof(CountWrite), Description = "reads what was written")]
+    public partial Span<ulong> Scratch { get; }
+
+    [Register(0x100, Widths = RegisterWidths.All, Description = "DMA address")]
+    public partial ulong Address { get; }
+
+    [Register(0x108, Widths = RegisterWidths.All, Description = "bytes an operation, at most 4 MiB")]
+    public partial ulong Length { get; }
+
+    [Register(0x110, Widths = RegisterWidths.All, Description = "operations to run, at most 100 million")]
+    public partial ulong Iterations { get; }
+
+    [Register(0x118, Widths = RegisterWidths.All, Description = "how many regions random addresses spread over")]
+    public partial ulong Regions { get; }
+
+    [Register(0x120, Widths = RegisterWidths.All, Description = "distance between their starts")]
+    public partial ulong Stride { get; }
+
+    [Register(0x128, Widths = RegisterWidths.All, AfterWrite = nameof(Run))]
+    public partial ulong Command { get; }
+
+    [Field(nameof(Command), 31, 0, Name = "what", Description = "runs before the write is answered")]
+    private partial BenchCommand What { get; }
+
+    [Register(0x130, Access = RegisterAccess.ReadOnly, Widths = RegisterWidths.All, Description = "time of the last command")]
+    public partial ulong Nanoseconds { get; set; }
+
+    [Register(0x138, Access = RegisterAccess.ReadOnly, Widths = RegisterWidths.All, Description = "operations that succeeded")]
+    public partial ulong Succeeded { get; set; }
+
+    [Register(0x140, Access = RegisterAccess.ReadOnly, Widths = RegisterWidths.All, Description = "of what was read, so that nothing is optimized away")]
+    public partial ulong Sum { get; set; }
+
+    [Register(0x148, Access = RegisterAccess.ReadOnly, Widths = RegisterWidths.All, Description = "writes to scratch so far")]
+    public partial ulong Writes { get; set; }
+
+    private void CountWrite(int index) => Writes++;
+
+    private void Run()
     {
-        Span<byte> bytes = stackalloc byte[sizeof(ulong)];
-        bytes.Clear();
-        _cells.AsSpan((int)offset, width).CopyTo(bytes);
-        value = BinaryPrimitives.ReadUInt64LittleEndian(bytes);
-        return AccessResult.Ok;
-    }
-
-    /// <inheritdoc/>
-    public override AccessResult Write(ulong offset, int width, ulong value)
-    {
-        if (offset >= Nanoseconds)
-        {
-            return AccessResult.ReadOnly;
-        }
-
-        Span<byte> bytes = stackalloc byte[sizeof(ulong)];
-        BinaryPrimitives.WriteUInt64LittleEndian(bytes, value);
-        bytes[..width].CopyTo(_cells.AsSpan((int)offset));
-        if (offset < ScratchSize)
-        {
-            Set(Writes, Get(Writes) + 1);
-        }
-        else if (offset == Command)
-        {
-            Run((BenchCommand)(uint)value);
-        }
-
-        return AccessResult.Ok;
-    }
-
-    /// <inheritdoc/>
-    public override void Reset(ResetKind kind) => Array.Clear(_cells);
-
-    private ulong Get(ulong offset) => BinaryPrimitives.ReadUInt64LittleEndian(_cells.AsSpan((int)offset));
-
-    private void Set(ulong offset, ulong value) => BinaryPrimitives.WriteUInt64LittleEndian(_cells.AsSpan((int)offset), value);
-
-    private void Run(BenchCommand command)
-    {
-        ulong address = Get(Address);
-        int length = (int)Math.Min(Get(Length), MaximumLength);
-        ulong iterations = Math.Min(Get(Iterations), MaximumIterations);
-        ulong regions = Math.Max(Get(Regions), 1);
-        ulong stride = Get(Stride);
+        int length = (int)Math.Min(Length, MaximumLength);
         if (_buffer.Length < length)
         {
             _buffer = new byte[length];
         }
 
         Span<byte> buffer = _buffer.AsSpan(0, length);
-        Tally tally = new();
+        BenchLoop loop = new(dma, What, Address, Math.Max(Regions, 1), Stride);
         long started = Stopwatch.GetTimestamp();
-        for (ulong left = iterations; left > 0;)
-        {
-            ulong count = Math.Min(left, IterationsOfBatch);
-            Repeat(command, count, address, regions, stride, buffer, ref tally);
-            left -= count;
-        }
-
-        Set(Nanoseconds, (ulong)Stopwatch.GetElapsedTime(started).TotalNanoseconds);
-        Set(Succeeded, tally.Succeeded);
-        Set(Sum, tally.Sum);
-    }
-
-    /// <summary>A part of a command's iterations. A method that is called often is compiled again with all optimizations; a loop that is entered once is not.</summary>
-    private void Repeat(BenchCommand command, ulong count, ulong address, ulong regions, ulong stride, Span<byte> buffer, ref Tally tally)
-    {
-        bool isRandom = command is BenchCommand.LookUpRandom or BenchCommand.ReadMapped or BenchCommand.OnlyRandom;
-        ulong random = tally.Random;
-        ulong sum = tally.Sum;
-        ulong succeeded = 0;
-        for (ulong i = 0; i < count; i++)
-        {
-            ulong at = address;
-            if (isRandom)
-            {
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-                at = unchecked(address + (random % regions * stride));
-            }
-
-            succeeded += Once(command, at, buffer, ref sum) ? 1u : 0u;
-        }
-
-        tally = new Tally { Random = random, Sum = sum, Succeeded = tally.Succeeded + succeeded };
-    }
-
-    private bool Once(BenchCommand command, ulong at, Span<byte> buffer, ref ulong sum)
-    {
-        switch (command)
-        {
-            case BenchCommand.LookUpSame or BenchCommand.LookUpRandom:
-                if (dma.TryOpenWindow(at, buffer.Length, DmaAccess.Read, out DmaWindow window) != Errno.None)
-                {
-                    return false;
-                }
-
-                sum += window.Span[0];
-                window.Dispose();
-                return true;
-            case BenchCommand.ReadByMessage or BenchCommand.ReadMapped:
-                if (dma.Read(at, buffer) != Errno.None)
-                {
-                    return false;
-                }
-
-                sum += buffer.IsEmpty ? 0u : buffer[0];
-                return true;
-            case BenchCommand.WriteByMessage:
-                return dma.Write(at, buffer) == Errno.None;
-            case BenchCommand.OnlyRandom:
-                sum += at;
-                return true;
-            default:
-                return false;
-        }
-    }
-
-    /// <summary>What the iterations of a command so far have come to.</summary>
-    private struct Tally()
-    {
-        public ulong Random { get; set; } = 88172645463325252;
-
-        public ulong Sum { get; set; }
-
-        public ulong Succeeded { get; set; }
+        loop.Run(Math.Min(Iterations, MaximumIterations), _buffer.AsSpan(0, length));
+        Nanoseconds = (ulong)Stopwatch.GetElapsedTime(started).TotalNanoseconds;
+        Succeeded = loop.Succeeded;
+        Sum = loop.Sum;
     }
 }

@@ -14,45 +14,19 @@ public sealed class EduDevice : VfioPciDevice
     private const int BufferSize = 4096;
     private const uint FactorialInterrupt = 0x00000001;
     private const uint DmaInterrupt = 0x00000100;
-    private const ulong DmaStart = 1;
-    private const ulong DmaToMemory = 2;
-    private const ulong DmaRaise = 4;
-    private const uint StatusComputing = 0x01;
-    private const uint StatusRaise = 0x80;
     private readonly EduOptions _options;
+    private readonly EduRegisters _registers;
     private readonly byte[] _buffer = new byte[BufferSize];
     private DeviceWork? _factorialWork;
     private DeviceWork? _dmaWork;
-    private uint _liveness;
-    private uint _factorial;
-    private uint _status;
-    private uint _interruptStatus;
-    private ulong _dmaSource;
-    private ulong _dmaDestination;
-    private ulong _dmaCount;
-    private ulong _dmaCommand;
 
     /// <summary>Makes the device.</summary>
     /// <param name="options">Settings; null for the defaults.</param>
     public EduDevice(EduOptions? options = null)
     {
         _options = options ?? new EduOptions();
-        Registers = new RegisterMap("edu", 0x100)
-            .ReadOnly32(0x00, "identification", () => 0x010000ED, "0xRRrr00ED: major and minor version of the device")
-            .ReadWrite32(0x04, "liveness", () => _liveness, value => _liveness = ~value, "reads the inverse of what was written")
-            .ReadWrite32(0x08, "factorial", () => _factorial, StartFactorial, "write n, read n! (modulo 2³²) when status bit 0 is clear")
-            .ReadWrite32(0x20, "status", () => _status, WriteStatus, "bit 0: computing (RO); bit 7: interrupt when the factorial is done")
-            .ReadOnly32(0x24, "interrupt status", () => _interruptStatus, "causes: bit 0 factorial, bit 8 DMA, others as raised")
-            .WriteOnly32(0x60, "interrupt raise", value => Raise(value), "sets bits in the interrupt status and interrupts")
-            .WriteOnly32(0x64, "interrupt acknowledge", Acknowledge, "clears bits in the interrupt status")
-            .ReadWrite64(0x80, "DMA source", () => _dmaSource, value => SetDma(ref _dmaSource, value), "address to read from", RegisterWidths.Dword, NarrowAccess.ZeroExtend)
-            .ReadWrite64(0x88, "DMA destination", () => _dmaDestination, value => SetDma(ref _dmaDestination, value), "address to write to", RegisterWidths.Dword, NarrowAccess.ZeroExtend)
-            .ReadWrite64(0x90, "DMA count", () => _dmaCount, value => SetDma(ref _dmaCount, value), "bytes to transfer", RegisterWidths.Dword, NarrowAccess.ZeroExtend)
-            .ReadWrite64(0x98, "DMA command", () => _dmaCommand, StartDma, "bit 0: start, reads 1 while busy; bit 1: direction, 0 memory to buffer, 1 buffer to memory; bit 2: interrupt when done", RegisterWidths.Dword, NarrowAccess.ZeroExtend);
+        _registers = new EduRegisters(this);
     }
-
-    /// <summary>The device's registers.</summary>
-    public RegisterMap Registers { get; }
 
     /// <inheritdoc/>
     protected override void Configure(PciDeviceBuilder pci)
@@ -62,7 +36,7 @@ public sealed class EduDevice : VfioPciDevice
             .Subsystem(0x1AF4, 0x1100)
             .Class(0x00, 0xFF)
             .Intx()
-            .Bar(0, Registers, BarSize)
+            .Bar(0, _registers, BarSize)
             .Msi(vectors: 1);
         _factorialWork = CreateWork("factorial", ComputeFactorial);
         _dmaWork = CreateWork("DMA", TransferDma);
@@ -71,32 +45,22 @@ public sealed class EduDevice : VfioPciDevice
     /// <inheritdoc/>
     protected override void OnReset(ResetKind kind)
     {
-        _liveness = 0;
-        _factorial = 0;
-        _status = 0;
-        _interruptStatus = 0;
-        _dmaSource = _dmaDestination = _dmaCount = _dmaCommand = 0;
         Array.Clear(_buffer);
         Interrupts.SetIntx(false);
     }
 
-    private void StartFactorial(uint value)
-    {
-        // As the original: a value written while computing is dropped.
-        if ((_status & StatusComputing) == 0)
-        {
-            _factorial = value;
-            _status |= StatusComputing;
-            _factorialWork!.Schedule(_options.FactorialDelay);
-        }
-    }
+    /// <summary>Computes the factorial of what the register holds.</summary>
+    internal void StartFactorial() => _factorialWork!.Schedule(_options.FactorialDelay);
+
+    /// <summary>Transfers what the registers say.</summary>
+    internal void StartDma() => _dmaWork!.Schedule(_options.DmaDelay);
 
     private void ComputeFactorial(WorkTurn turn)
     {
         uint value;
         lock (StateLock)
         {
-            value = _factorial;
+            value = _registers.Factorial;
         }
 
         uint result = 1;
@@ -114,64 +78,12 @@ public sealed class EduDevice : VfioPciDevice
                 return;
             }
 
-            _factorial = result;
-            _status &= ~StatusComputing;
-            if ((_status & StatusRaise) != 0)
+            _registers.Factorial = result;
+            _registers.IsComputing = false;
+            if (_registers.RaisesWhenComputed)
             {
-                Raise(FactorialInterrupt);
+                _registers.Raise(FactorialInterrupt);
             }
-        }
-    }
-
-    private void WriteStatus(uint value) => _status = (_status & ~StatusRaise) | (value & StatusRaise);
-
-    private void Raise(uint causes)
-    {
-        _interruptStatus |= causes;
-        if (_interruptStatus == 0)
-        {
-            return;
-        }
-
-        if (Interrupts.UsesMessages)
-        {
-            Interrupts.Signal(0);
-        }
-        else
-        {
-            Interrupts.SetIntx(true);
-        }
-    }
-
-    private void Acknowledge(uint causes)
-    {
-        _interruptStatus &= ~causes;
-        if (_interruptStatus == 0)
-        {
-            Interrupts.SetIntx(false);
-        }
-    }
-
-    private void SetDma(ref ulong register, ulong value)
-    {
-        // Registers cannot be changed under a running transfer.
-        if ((_dmaCommand & DmaStart) == 0)
-        {
-            register = value;
-        }
-    }
-
-    private void StartDma(ulong value)
-    {
-        if ((_dmaCommand & DmaStart) != 0)
-        {
-            return;
-        }
-
-        _dmaCommand = value;
-        if ((value & DmaStart) != 0)
-        {
-            _dmaWork!.Schedule(_options.DmaDelay);
         }
     }
 
@@ -189,18 +101,18 @@ public sealed class EduDevice : VfioPciDevice
                 return;
             }
 
-            toMemory = (_dmaCommand & DmaToMemory) != 0;
-            ulong device = toMemory ? _dmaSource : _dmaDestination;
-            memory = (toMemory ? _dmaDestination : _dmaSource) & _options.DmaMask;
-            if (device < BufferAddress || device - BufferAddress > BufferSize || _dmaCount > BufferSize - (device - BufferAddress))
+            toMemory = _registers.IsToMemory;
+            ulong device = toMemory ? _registers.DmaSource : _registers.DmaDestination;
+            memory = (toMemory ? _registers.DmaDestination : _registers.DmaSource) & _options.DmaMask;
+            if (device < BufferAddress || device - BufferAddress > BufferSize || _registers.DmaCount > BufferSize - (device - BufferAddress))
             {
-                EduLog.OutsideBuffer(Logger, Name, device, _dmaCount);
+                EduLog.OutsideBuffer(Logger, Name, device, _registers.DmaCount);
                 FinishDma();
                 return;
             }
 
             offset = (int)(device - BufferAddress);
-            count = (int)_dmaCount;
+            count = (int)_registers.DmaCount;
             if (toMemory)
             {
                 _buffer.AsSpan(offset, count).CopyTo(copy);
@@ -231,10 +143,10 @@ public sealed class EduDevice : VfioPciDevice
 
     private void FinishDma()
     {
-        _dmaCommand &= ~DmaStart;
-        if ((_dmaCommand & DmaRaise) != 0)
+        _registers.IsTransferring = false;
+        if (_registers.RaisesWhenTransferred)
         {
-            Raise(DmaInterrupt);
+            _registers.Raise(DmaInterrupt);
         }
     }
 }

@@ -37,7 +37,8 @@ public sealed class DependencyTests
     [MemberData(nameof(Names))]
     public void Library_takes_no_package_but_abstractions(string name)
     {
-        if (name != "Vfio.Tool")
+        // The generator is a part of the compiler while it runs, and of nothing afterwards.
+        if (name is not ("Vfio.Tool" or "Vfio.Pci.Generators"))
         {
             IEnumerable<string> packages = XDocument.Load(File(name)).Descendants("PackageReference").Select(static package => package.Attribute("Include")!.Value);
             Assert.All(packages, static package => Assert.EndsWith(".Abstractions", package, StringComparison.Ordinal));

@@ -202,6 +202,11 @@ public abstract partial class VfioPciDevice
 
             if (result == AccessResult.Ok)
             {
+                if (Logger.IsEnabled(LogLevel.Trace))
+                {
+                    LogRegister(Name, "read", bar.Index, at, block.Describe(at - area.Offset, value));
+                }
+
                 return value;
             }
         }
@@ -244,6 +249,11 @@ public abstract partial class VfioPciDevice
 
             if (result == AccessResult.Ok)
             {
+                if (Logger.IsEnabled(LogLevel.Trace))
+                {
+                    LogRegister(Name, "write", bar.Index, at, block.Describe(at - area.Offset, value));
+                }
+
                 return width;
             }
         }

@@ -135,6 +135,17 @@ public abstract partial class VfioPciDevice : VfioDevice
         _configuration = builder.Build(this);
         _bars = _configuration.Bars;
         _config = _configuration.Config;
+        foreach (PciBar? bar in _bars)
+        {
+            foreach (BarArea area in bar?.Areas ?? [])
+            {
+                if (area.Block is { } block)
+                {
+                    block.Owner = this;
+                }
+            }
+        }
+
         try
         {
             StartDoorbells();
@@ -346,6 +357,19 @@ public abstract partial class VfioPciDevice : VfioDevice
         return place.Bus.TryAdd(place) ? AssignSet(place.Bus) : Errno.EEXIST;
     }
 
+    /// <summary>Logs the use of a register that is not modelled, unless the rate is exceeded.</summary>
+    /// <returns>Whether the line was written.</returns>
+    internal bool TryReportUnimplemented(string block, string register)
+    {
+        if (!Logger.IsEnabled(LogLevel.Warning) || !TryLog(out _))
+        {
+            return false;
+        }
+
+        LogUnimplemented(Name, register, block);
+        return true;
+    }
+
     internal void ReportWorkFailure(string work, Exception exception) => LogWorkFailed(Name, work, exception);
 
     /// <summary>What a function reset changes and VFIO does not restore: error bits, and the power state.</summary>
@@ -377,6 +401,12 @@ public abstract partial class VfioPciDevice : VfioDevice
 
     [LoggerMessage(EventId = 3006, Level = LogLevel.Error, Message = "{Device}: BAR memory '{Memory}' could not be replaced ({Error}); it was cleared, but earlier users who mapped it still share it")]
     private partial void LogMemoryShared(string device, string memory, Errno error);
+
+    [LoggerMessage(EventId = 3007, Level = LogLevel.Warning, Message = "{Device}: register '{Register}' of block '{Block}' is used but not modelled; it reads its reset value and ignores writes (said once)")]
+    private partial void LogUnimplemented(string device, string register, string block);
+
+    [LoggerMessage(EventId = 3008, Level = LogLevel.Trace, Message = "{Device}: {Access} BAR {Bar} +0x{Offset:X}: {Register}")]
+    private partial void LogRegister(string device, string access, int bar, ulong offset, string register);
 
     [LoggerMessage(EventId = 3005, Level = LogLevel.Information, Message = "{Device}: reset ({Kind})")]
     private partial void LogReset(string device, ResetKind kind);
