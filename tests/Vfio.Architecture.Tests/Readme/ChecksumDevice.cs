@@ -3,31 +3,17 @@ using Vfio.Pci;
 
 namespace Vfio.Architecture.Tests.Readme;
 
-public sealed class ChecksumDevice : VfioPciDevice
+public sealed partial class ChecksumDevice : VfioPciDevice
 {
-    private readonly RegisterMap _registers;
+    private readonly Registers _registers;
     private DeviceWork? _work;
-    private ulong _address;
-    private uint _length;
-    private uint _sum;
 
-    public ChecksumDevice() => _registers = new RegisterMap("checksum", 0x20)
-        .ReadWrite64(0x00, "address", () => _address, value => _address = value, "IOVA of the data")
-        .ReadWrite32(0x08, "length", () => _length, Start, "bytes, at most 4096; a write starts")
-        .ReadOnly32(0x0C, "sum", () => _sum, "the sum of the bytes, valid after the interrupt");
+    public ChecksumDevice() => _registers = new Registers(this);
 
     protected override void Configure(PciDeviceBuilder pci)
     {
         pci.Id(vendor: 0x1234, device: 0xC5C5).Class(0xFF, 0x00).Bar(0, _registers, size: 0x1000).Msi(vectors: 1);
         _work = CreateWork("checksum", Run);
-    }
-
-    protected override void OnReset(ResetKind kind) => (_address, _length, _sum) = (0, 0, 0);
-
-    private void Start(uint length)
-    {
-        _length = Math.Min(length, 4096);
-        _work!.Schedule();
     }
 
     private void Run(WorkTurn turn)
@@ -36,8 +22,8 @@ public sealed class ChecksumDevice : VfioPciDevice
         byte[] data;
         lock (StateLock)
         {
-            address = _address;
-            data = new byte[_length];
+            address = _registers.Address;
+            data = new byte[_registers.Length];
         }
 
         bool failed = Dma.Read(address, data) != Errno.None;   // no lock is held here
@@ -45,9 +31,26 @@ public sealed class ChecksumDevice : VfioPciDevice
         {
             if (!turn.IsCancelled)
             {
-                _sum = failed ? uint.MaxValue : (uint)data.Sum(static value => (long)value);
+                _registers.Sum = failed ? uint.MaxValue : (uint)data.Sum(static value => (long)value);
                 Interrupts.Signal(0);
             }
         }
+    }
+
+    [RegisterFile("checksum", Size = 0x20)]
+    private sealed partial class Registers(ChecksumDevice device)
+    {
+        [Register(0x00, Description = "IOVA of the data")]
+        public partial ulong Address { get; }
+
+        [Register(0x08, BeforeWrite = nameof(Limit), AfterWrite = nameof(Start), Description = "bytes, at most 4096; a write starts")]
+        public partial uint Length { get; }
+
+        [Register(0x0C, Access = RegisterAccess.ReadOnly, Description = "the sum of the bytes, valid after the interrupt")]
+        public partial uint Sum { get; set; }
+
+        private static uint Limit(uint value) => Math.Min(value, 4096);
+
+        private void Start() => device._work!.Schedule();
     }
 }
