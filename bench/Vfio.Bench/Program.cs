@@ -31,6 +31,7 @@ Report.PrintHead();
 AreaScenarios.Run(meter);
 PlacementScenarios.Run(meter);
 PinScenarios.Run(meter);
+RegisterScenarios.Run(meter);
 await DeviceScenarios.RunAsync(meter);
 if (output is not null)
 {
