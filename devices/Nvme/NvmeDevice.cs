@@ -14,6 +14,7 @@ public sealed class NvmeDevice : VfioPciDevice
     private const int MsixBar = 4;
     private readonly NvmeOptions _options;
     private readonly NvmeController _controller;
+    private int _powerState;
 
     /// <summary>Makes the controller and opens its namespaces.</summary>
     /// <param name="options">Settings; null for one namespace of 64 MiB in memory.</param>
@@ -63,6 +64,9 @@ public sealed class NvmeDevice : VfioPciDevice
         _controller.Start();
     }
 
+    /// <summary>Milliseconds of the host program's clock, which only goes forward.</summary>
+    internal long Milliseconds => (long)Host.TimeProvider.GetElapsedTime(0).TotalMilliseconds;
+
     /// <summary>Tells that the controller stopped with CSTS.CFS.</summary>
     internal void LogFatal(string reason)
     {
@@ -75,9 +79,48 @@ public sealed class NvmeDevice : VfioPciDevice
     /// <summary>Tells that storage failed. On any thread.</summary>
     internal void LogBackendFailed(uint id, string operation, Errno error) => NvmeLog.BackendFailed(Logger, Name, id, operation, error);
 
+    /// <summary>Makes a namespace and shows it to the host, which hears of it if it asked to. Any thread.</summary>
+    /// <param name="options">Its settings.</param>
+    /// <returns>Its identifier (NSID): the lowest that is free.</returns>
+    /// <exception cref="ArgumentException">A setting is out of range; the message says what is accepted.</exception>
+    /// <exception cref="InvalidOperationException">There are as many namespaces as there may be, 256.</exception>
+    /// <exception cref="Vfio.Linux.LinuxException">The backend cannot be opened.</exception>
+    /// <remarks>NVMe Base 2.0 §3.2.1: attached, with the Namespace Attribute Changed event.</remarks>
+    public uint AttachNamespace(NvmeNamespaceOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return options.FindMistake() is { } mistake ? throw new ArgumentException(mistake, nameof(options)) : _controller.Attach(options);
+    }
+
+    /// <summary>
+    /// Takes a namespace away from the host, which hears of it if it asked to: commands under way end, later ones are refused, what is in a cache
+    /// is flushed, and the backend is disposed. Any thread but a backend's; waits for the commands.
+    /// </summary>
+    /// <param name="id">Its identifier (NSID).</param>
+    /// <returns>False when there is none.</returns>
+    public bool DetachNamespace(uint id) => _controller.Remove(id);
+
     /// <inheritdoc/>
-    protected override void OnReset(ResetKind kind) => _controller.ResetFunction();
+    protected override void OnCommandChanged(PciCommand command) => UpdateBusMaster();
+
+    /// <inheritdoc/>
+    protected override void OnPowerStateChanged(int state)
+    {
+        _powerState = state;
+        UpdateBusMaster();
+    }
+
+    /// <inheritdoc/>
+    protected override void OnReset(ResetKind kind)
+    {
+        _powerState = 0;
+        _controller.ResetFunction();
+        UpdateBusMaster();
+    }
 
     /// <inheritdoc/>
     protected override void OnDisposed() => _controller.Dispose();
+
+    /// <summary>The function reaches memory in D0 with bus mastering on. State lock held.</summary>
+    private void UpdateBusMaster() => _controller.SetBusMaster(_powerState == 0 && (Config.GetWord(PciRegister.Command) & (ushort)PciCommand.BusMaster) != 0);
 }

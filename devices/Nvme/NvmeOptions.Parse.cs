@@ -5,12 +5,12 @@ namespace Vfio.Devices.Nvme;
 /// <content>Settings as a command line gives them.</content>
 public sealed partial record NvmeOptions
 {
-    private const string Accepted = "size, block, file, readonly, namespaces, serial, model, queues, entries and poll";
+    private const string Accepted = "size, block, metadata, protection, extended, file, metafile, readonly, namespaces, capacity, serial, model, queues, entries and poll";
 
     /// <summary>Makes options from settings as a command line gives them.</summary>
     /// <param name="settings">
-    /// <c>size=64M</c>, <c>block=512</c>, <c>file=PATH</c> (then <c>size</c> counts when the file is made), <c>readonly=on</c>,
-    /// <c>namespaces=1</c> (all alike, in memory), <c>serial=TEXT</c>, <c>model=TEXT</c>, <c>queues=16</c>, <c>entries=1024</c>,
+    /// <c>size=64M</c>, <c>block=512</c>, <c>metadata=0</c>, <c>protection=0</c>, <c>extended=off</c>, <c>file=PATH</c> (then <c>size</c> counts when
+    /// the file is made), <c>metafile=PATH</c> (metadata of a file), <c>readonly=on</c>, <c>namespaces=1</c> (all alike, in memory), <c>capacity=0</c>, <c>serial=TEXT</c>, <c>model=TEXT</c>, <c>queues=16</c>, <c>entries=1024</c>,
     /// <c>poll=on</c>. Sizes may end in K, M, G or T.
     /// </param>
     /// <returns>The options. Nothing is opened yet.</returns>
@@ -21,6 +21,7 @@ public sealed partial record NvmeOptions
         var options = new NvmeOptions();
         var ns = new NvmeNamespaceOptions();
         string? file = null;
+        string? metafile = null;
         bool isReadOnly = false;
         int namespaces = 1;
         foreach (string setting in settings)
@@ -35,6 +36,21 @@ public sealed partial record NvmeOptions
                     break;
                 case "block":
                     ns = ns with { BlockSize = Number(setting, value) };
+                    break;
+                case "metadata":
+                    ns = ns with { MetadataSize = Number(setting, value) };
+                    break;
+                case "protection":
+                    ns = ns with { Protection = Number(setting, value) };
+                    break;
+                case "extended":
+                    ns = ns with { IsMetadataExtended = Switch(setting, value) };
+                    break;
+                case "capacity":
+                    options = options with { ManagedCapacity = Size(setting, value) };
+                    break;
+                case "metafile" when value.Length != 0:
+                    metafile = value;
                     break;
                 case "file" when value.Length != 0:
                     file = value;
@@ -65,14 +81,18 @@ public sealed partial record NvmeOptions
             }
         }
 
-        if ((file is not null && namespaces != 1) || (file is null && isReadOnly) || namespaces is < 1 or > 256)
+        if ((file is not null && namespaces != 1) || (file is null && (isReadOnly || metafile is not null)) || namespaces is < 1 or > 256)
         {
-            throw new FormatException("nvme: a file holds one namespace, readonly needs a file, and 1 to 256 namespaces are accepted.");
+            throw new FormatException("nvme: a file holds one namespace, readonly and metafile need a file, and 1 to 256 namespaces are accepted.");
         }
 
         if (file is not null)
         {
-            ns = ns with { Backend = size => new FileBackend(file, size, isReadOnly) };
+            ns = ns with
+            {
+                Backend = size => new FileBackend(file, size, isReadOnly),
+                MetadataBackend = metafile is null ? null : size => new FileBackend(metafile, Math.Max(size, FileBackend.MinimumLength), isReadOnly),
+            };
         }
 
         options = options with { Namespaces = [.. Enumerable.Repeat(ns, namespaces)] };

@@ -24,6 +24,12 @@ public sealed partial record NvmeOptions
     /// </summary>
     public bool Polled { get; init; }
 
+    /// <summary>
+    /// Bytes of memory that the host may make further namespaces of, besides what those that it deletes had; 0 for no namespace management, so that
+    /// the host can neither make namespaces nor delete or detach those that there are.
+    /// </summary>
+    public ulong ManagedCapacity { get; init; }
+
     /// <summary>What is wrong with the settings.</summary>
     /// <returns>A sentence that says what is accepted; null when all is well.</returns>
     internal string? FindMistake()
@@ -53,16 +59,16 @@ public sealed partial record NvmeOptions
             return $"nvme with {Namespaces.Count} namespaces: 1 to 256 are accepted.";
         }
 
+        if (ManagedCapacity > long.MaxValue)
+        {
+            return $"nvme with {ManagedCapacity} bytes for further namespaces: up to 2⁶³ − 1 are accepted.";
+        }
+
         foreach (NvmeNamespaceOptions ns in Namespaces)
         {
-            if (ns.BlockSize is not (512 or 4096))
+            if (ns.FindMistake() is { } mistake)
             {
-                return $"nvme blocks of {ns.BlockSize} bytes: 512 and 4096 are accepted.";
-            }
-
-            if (ns.Size > long.MaxValue || (ns.Backend is null && ns.Size < (ulong)ns.BlockSize))
-            {
-                return $"nvme namespace of {ns.Size} bytes: one block to 2⁶³ − 1 bytes are accepted.";
+                return mistake;
             }
         }
 

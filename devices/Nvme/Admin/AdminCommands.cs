@@ -29,6 +29,9 @@ internal static class AdminCommands
             AdminOpcode.SetFeatures => SetFeaturesCommand.Execute(request),
             AdminOpcode.GetFeatures => GetFeaturesCommand.Execute(request),
             AdminOpcode.AsyncEventRequest => AsyncEventRequestCommand.Execute(request),
+            AdminOpcode.NamespaceManagement when request.Controller.ManagesNamespaces => NamespaceManagementCommand.Execute(request),
+            AdminOpcode.NamespaceAttachment when request.Controller.ManagesNamespaces => NamespaceAttachmentCommand.Execute(request),
+            AdminOpcode.FormatNvm => FormatCommand.Execute(request),
             _ => request.Refuse(NvmeStatus.InvalidOpcode, location: 0),
         };
     }

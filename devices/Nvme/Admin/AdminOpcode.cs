@@ -13,4 +13,7 @@ internal enum AdminOpcode : byte
     SetFeatures = 0x09,
     GetFeatures = 0x0A,
     AsyncEventRequest = 0x0C,
+    NamespaceManagement = 0x0D,
+    NamespaceAttachment = 0x15,
+    FormatNvm = 0x80,
 }

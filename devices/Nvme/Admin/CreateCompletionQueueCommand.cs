@@ -37,7 +37,7 @@ internal static class CreateCompletionQueueCommand
             return request.Refuse(NvmeStatus.PrpOffsetInvalid, location: 24);
         }
 
-        controller.AddCompletions(new CompletionQueue(controller.Dma, (int)id, size, command.Pointer1, (int)vector, interrupts));
+        controller.AddCompletions(new CompletionQueue(controller, (int)id, size, command.Pointer1, (int)vector, interrupts));
         return NvmeStatus.Success;
     }
 }

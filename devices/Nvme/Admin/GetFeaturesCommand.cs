@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+
 namespace Vfio.Devices.Nvme;
 
 /// <summary>Get Features (NVMe Base 2.0 §5.15).</summary>
@@ -5,7 +7,7 @@ internal static class GetFeaturesCommand
 {
     private const uint Current = 0;
     private const uint Capabilities = 3;
-    private const uint IsPerNamespace = 2;
+    private const uint IsOfNamespace = 2;
     private const uint IsChangeable = 4;
 
     public static NvmeStatus Execute(NvmeRequest request)
@@ -23,14 +25,14 @@ internal static class GetFeaturesCommand
             return request.Refuse(NvmeStatus.InvalidField, location: 41);
         }
 
-        if (feature == FeatureId.ErrorRecovery && request.Controller.FindNamespace(command.NamespaceId) is null)
+        if (IsPerNamespace(feature) && request.Controller.FindNamespace(command.NamespaceId) is null)
         {
-            return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
+            return request.RefuseNamespace();
         }
 
         if (select == Capabilities)
         {
-            request.Result = IsChangeable | (feature == FeatureId.ErrorRecovery ? IsPerNamespace : 0);
+            request.Result = IsChangeable | (IsPerNamespace(feature) ? IsOfNamespace : 0);
             return NvmeStatus.Success;
         }
 
@@ -70,6 +72,13 @@ internal static class GetFeaturesCommand
             case FeatureId.WriteAtomicity:
                 request.Result = features.WriteAtomicity;
                 break;
+            case FeatureId.Timestamp:
+                return GetTimestamp(request, features);
+            case FeatureId.HostIdentifier:
+                return request.WriteToHost(features.HostIdentifier.AsSpan(0, (detail & 1) != 0 ? 16 : 8));
+            case FeatureId.WriteProtection:
+                request.Result = select == Current && request.Controller.FindNamespace(command.NamespaceId) is { IsWriteProtected: true } ? 1U : 0;
+                break;
             default:
                 request.Result = features.AsyncEvents;
                 break;
@@ -85,8 +94,20 @@ internal static class GetFeaturesCommand
         _ => Enum.IsDefined(feature),
     };
 
+    /// <summary>Whether each namespace has a value of its own.</summary>
+    public static bool IsPerNamespace(FeatureId feature) => feature is FeatureId.ErrorRecovery or FeatureId.WriteProtection;
+
     /// <summary>NSQA and NCQA: the numbers that were granted, less one.</summary>
     public static uint NumberOfQueues(FeatureSet features) => (uint)(features.SubmissionQueues - 1) | ((uint)(features.CompletionQueues - 1) << 16);
+
+    private static NvmeStatus GetTimestamp(NvmeRequest request, FeatureSet features)
+    {
+        const long IsSetByHost = 1L << 49;
+        long time = request.Controller.Milliseconds + features.TimestampOffset;
+        Span<byte> data = request.Page.AsSpan(0, 8);
+        BinaryPrimitives.WriteInt64LittleEndian(data, (time & FeatureSet.TimestampMask) | (features.IsTimestampSet ? IsSetByHost : 0));
+        return request.WriteToHost(data);
+    }
 
     private static NvmeStatus GetTemperature(NvmeRequest request, FeatureSet features, uint detail)
     {

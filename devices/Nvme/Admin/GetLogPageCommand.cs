@@ -16,9 +16,7 @@ internal static class GetLogPageCommand
         if (command.NamespaceId is not (0 or AllNamespaces))
         {
             // No log is kept for each namespace.
-            return controller.FindNamespace(command.NamespaceId) is null
-                ? request.Refuse(NvmeStatus.InvalidNamespace, location: 4)
-                : request.Refuse(NvmeStatus.InvalidField, location: 4);
+            return request.RefuseNamespace();
         }
 
         if (length > ControllerCapabilities.MaxTransfer)
@@ -45,11 +43,11 @@ internal static class GetLogPageCommand
                 size = LogPages.WriteFirmwareSlots(page);
                 break;
             case 0x04:
-                // Namespaces do not change while the controller lives.
+                controller.Changed.CopyTo(page);
                 size = 4096;
                 break;
             case 0x05:
-                size = LogPages.WriteCommandEffects(page);
+                size = LogPages.WriteCommandEffects(page, controller);
                 break;
             default:
                 return request.Refuse(NvmeStatus.InvalidLogPage, location: 40);
@@ -64,6 +62,11 @@ internal static class GetLogPageCommand
         NvmeStatus status = request.WriteToHost(page[(int)offset..size], length);
         if (status == NvmeStatus.Success && !retainsEvent)
         {
+            if (id == 0x04)
+            {
+                controller.Changed.Acknowledge(page[..(int)Math.Min((ulong)size, offset + (ulong)length)]);
+            }
+
             controller.Events.Acknowledge(id);
         }
 

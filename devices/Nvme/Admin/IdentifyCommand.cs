@@ -4,6 +4,7 @@ namespace Vfio.Devices.Nvme;
 internal static class IdentifyCommand
 {
     private const uint Broadcast = 0xFFFF_FFFE;
+    private const uint AllNamespaces = uint.MaxValue;
 
     public static NvmeStatus Execute(NvmeRequest request)
     {
@@ -15,8 +16,14 @@ internal static class IdentifyCommand
         Span<byte> page = request.Page;
         page.Clear();
 
+        // Lists of allocated namespaces and of controllers are for those who manage namespaces.
+        if (structure is >= 0x10 and <= 0x1A && !controller.ManagesNamespaces)
+        {
+            return request.Refuse(NvmeStatus.InvalidField, location: 40);
+        }
+
         // Structures of a command set: the NVM command set is number 0.
-        if (structure is 0x05 or 0x06 or 0x07 && commandSet != 0)
+        if (structure is 0x05 or 0x06 or 0x07 or 0x1A && commandSet != 0)
         {
             return request.Refuse(NvmeStatus.InvalidField, location: 47);
         }
@@ -24,36 +31,54 @@ internal static class IdentifyCommand
         switch (structure)
         {
             case 0x00: // Namespace.
-                // All namespaces have their own capabilities, so that there are none in common.
-                if (controller.FindNamespace(id) is not { } ns)
+                if (id == AllNamespaces)
+                {
+                    // What namespaces have in common, to make further ones by.
+                    if (!controller.ManagesNamespaces)
+                    {
+                        return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
+                    }
+
+                    IdentifyData.WriteCommonCapabilities(page);
+                    break;
+                }
+
+                if (!NvmeController.IsValidNamespace(id))
                 {
                     return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
                 }
 
-                IdentifyData.WriteNamespace(page, ns);
+                // Zeros for one that is not attached.
+                if (controller.FindNamespace(id) is { } ns)
+                {
+                    IdentifyData.WriteNamespace(page, ns);
+                }
+
                 break;
             case 0x01: // Controller.
                 IdentifyData.WriteController(page, controller);
                 break;
-            case 0x02: // Active namespaces, of all or of one command set.
+            case 0x02: // Attached namespaces, of all or of one command set.
             case 0x07:
+            case 0x10: // Allocated namespaces, of all or of one command set.
+            case 0x1A:
                 if (id >= Broadcast)
                 {
                     return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
                 }
 
-                IdentifyData.WriteNamespaceList(page, controller, after: id);
+                IdentifyData.WriteNamespaceList(page, controller, after: id, isAttached: structure is 0x02 or 0x07);
                 break;
             case 0x03: // Identification descriptors.
                 if (controller.FindNamespace(id) is not { } described)
                 {
-                    return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
+                    return request.RefuseNamespace();
                 }
 
                 IdentifyData.WriteDescriptors(page, described);
                 break;
-            case 0x05: // What the NVM command set adds about a namespace: nothing without protection information.
-                if (controller.FindNamespace(id) is null)
+            case 0x05: // What the NVM command set adds about a namespace: nothing with guards of 16 bits.
+                if (!NvmeController.IsValidNamespace(id))
                 {
                     return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
                 }
@@ -63,12 +88,41 @@ internal static class IdentifyCommand
                 IdentifyData.WriteCommandSetLimits(page);
                 break;
             case 0x08: // What all command sets have in common about a namespace.
-                if (controller.FindNamespace(id) is not { } common)
+                if (!NvmeController.IsValidNamespace(id))
                 {
                     return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
                 }
 
-                IdentifyData.WriteCommonNamespace(page, common);
+                if (controller.FindNamespace(id) is { } common)
+                {
+                    IdentifyData.WriteCommonNamespace(page, common);
+                }
+
+                break;
+            case 0x11: // Namespace, attached or not.
+                if (!NvmeController.IsValidNamespace(id))
+                {
+                    return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
+                }
+
+                if (controller.FindAllocated(id) is { } allocated)
+                {
+                    IdentifyData.WriteNamespace(page, allocated);
+                }
+
+                break;
+            case 0x12: // Controllers that a namespace is attached to.
+            case 0x13: // Controllers.
+                if (structure == 0x12 && !NvmeController.IsValidNamespace(id))
+                {
+                    return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
+                }
+
+                if (command.Dword10 >> 16 <= NamespaceAttachmentCommand.ControllerId && (structure == 0x13 || controller.FindNamespace(id) is not null))
+                {
+                    IdentifyData.WriteControllerList(page);
+                }
+
                 break;
             default:
                 return request.Refuse(NvmeStatus.InvalidField, location: 40);

@@ -7,8 +7,20 @@ namespace Vfio.Devices.Nvme;
 /// <summary>The structures of Identify (NVMe Base 2.0 §5.17.2, NVM Command Set 1.0 §4.1.5). Pages are given zeroed.</summary>
 internal static class IdentifyData
 {
-    /// <summary>ONCS: Compare, Dataset Management, Write Zeroes, Select of Get Features, Verify.</summary>
-    private const ushort OptionalCommands = 1 | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 7);
+    /// <summary>ONCS: Compare, Write Uncorrectable, Dataset Management, Write Zeroes, Select of Get Features, Timestamp, Verify, Copy.</summary>
+    private const ushort OptionalCommands = 1 | (1 << 1) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 6) | (1 << 7) | (1 << 8);
+
+    /// <summary>OACS: Format NVM.</summary>
+    private const ushort OptionalAdminCommands = 1 << 1;
+
+    /// <summary>OACS: Namespace Management and Attachment.</summary>
+    private const ushort ManagesNamespaces = 1 << 3;
+
+    /// <summary>NSFEAT: NPWG, NPWA, NPDG, NPDA and NOWS tell something.</summary>
+    private const byte TellsGranularity = 1 << 4;
+
+    /// <summary>Bytes that a backend's storage is best written and given back by.</summary>
+    private const int Granularity = 4096;
 
     /// <summary>LPA: Commands Supported and Effects, and offsets and long lengths of log pages.</summary>
     private const byte LogAttributes = (1 << 1) | (1 << 2);
@@ -25,7 +37,10 @@ internal static class IdentifyData
         page[77] = ControllerCapabilities.MaxTransferShift;                                         // MDTS
         BinaryPrimitives.WriteUInt16LittleEndian(page[78..], 1);                                    // CNTLID
         BinaryPrimitives.WriteUInt32LittleEndian(page[80..], ControllerCapabilities.Version);       // VER
+        BinaryPrimitives.WriteUInt32LittleEndian(page[92..], EventQueue.NamespacesWanted);          // OAES
+        BinaryPrimitives.WriteUInt32LittleEndian(page[96..], 1);                                    // CTRATT: host identifiers of 128 bits
         page[111] = 1;                                                                              // CNTRLTYPE: I/O controller
+        BinaryPrimitives.WriteUInt16LittleEndian(page[256..], (ushort)(OptionalAdminCommands | (controller.ManagesNamespaces ? ManagesNamespaces : 0)));
         page[258] = 3;                                                                              // ACL
         page[259] = EventQueue.Limit - 1;                                                           // AERL
         page[260] = 0x03;                                                                           // FRMW: one slot, read only
@@ -33,12 +48,16 @@ internal static class IdentifyData
         page[262] = ErrorLog.Capacity - 1;                                                          // ELPE
         BinaryPrimitives.WriteUInt16LittleEndian(page[266..], FeatureSet.WarningTemperature);       // WCTEMP
         BinaryPrimitives.WriteUInt16LittleEndian(page[268..], FeatureSet.WarningTemperature + 10);  // CCTEMP
+        BinaryPrimitives.WriteUInt64LittleEndian(page[280..], controller.TotalCapacity);            // TNVMCAP
+        BinaryPrimitives.WriteUInt64LittleEndian(page[296..], controller.FreeCapacity);             // UNVMCAP
         page[512] = 0x66;                                                                           // SQES
         page[513] = 0x44;                                                                           // CQES
-        BinaryPrimitives.WriteUInt32LittleEndian(page[516..], (uint)controller.Namespaces.Length);  // NN
+        BinaryPrimitives.WriteUInt32LittleEndian(page[516..], NvmeController.MaxNamespaces);      // NN
         BinaryPrimitives.WriteUInt16LittleEndian(page[520..], OptionalCommands);                    // ONCS
         BinaryPrimitives.WriteUInt16LittleEndian(page[522..], 1);                                   // FUSES: compare and write
         page[525] = (byte)((controller.HasCache ? 1 : 0) | (3 << 1));                               // VWC: Flush takes all namespaces
+        page[531] = 1;                                                                              // NWPC: write protection
+        BinaryPrimitives.WriteUInt16LittleEndian(page[534..], CopyCommand.Formats);                 // OCFS
         BinaryPrimitives.WriteUInt32LittleEndian(page[536..], SglList.Support);                     // SGLS
         string name = string.Create(CultureInfo.InvariantCulture, $"nqn.2026-01.net.vfio:nvme:{options.Serial}");
         Encoding.UTF8.GetBytes(name, page[768..1024]);                                              // SUBNQN
@@ -47,30 +66,53 @@ internal static class IdentifyData
         BinaryPrimitives.WriteUInt16LittleEndian(page[2048..], 2500);
     }
 
-    /// <summary>Structure 00h.</summary>
+    /// <summary>Structures 00h and 11h.</summary>
     public static void WriteNamespace(Span<byte> page, NvmeNamespace ns)
     {
-        BinaryPrimitives.WriteUInt64LittleEndian(page, ns.Blocks);             // NSZE
-        BinaryPrimitives.WriteUInt64LittleEndian(page[8..], ns.Blocks);        // NCAP
-        BinaryPrimitives.WriteUInt64LittleEndian(page[16..], ns.Blocks);       // NUSE
-        page[33] = 0x09;                                                       // DLFEAT: deallocated blocks read zeros; Write Zeroes can deallocate
-        page[99] = (byte)(ns.Backend.IsReadOnly ? 1 : 0);                      // NSATTR
+        BlockFormat format = ns.LastFormat;
+        int left = ns.FormatLeft;
+        BinaryPrimitives.WriteUInt64LittleEndian(page, format.Blocks);         // NSZE
+        BinaryPrimitives.WriteUInt64LittleEndian(page[8..], format.Blocks);    // NCAP
+        BinaryPrimitives.WriteUInt64LittleEndian(page[16..], format.Blocks);   // NUSE
+        page[26] = format.SizeField;                                           // FLBAS
+        page[29] = format.ProtectionField;                                     // DPS
+        page[32] = (byte)(0x80 | left);                                        // FPI
+        WriteCapabilities(page, ns.Metadata is not null);
+        int inGranule = (Granularity >> format.BlockShift) - 1;
+        BinaryPrimitives.WriteUInt16LittleEndian(page[64..], (ushort)inGranule);    // NPWG
+        BinaryPrimitives.WriteUInt16LittleEndian(page[66..], (ushort)inGranule);    // NPWA
+        BinaryPrimitives.WriteUInt16LittleEndian(page[68..], (ushort)inGranule);    // NPDG
+        BinaryPrimitives.WriteUInt16LittleEndian(page[70..], (ushort)inGranule);    // NPDA
+        uint copied = (uint)(CopyCommand.MaxLength >> format.BlockShift);
+        BinaryPrimitives.WriteUInt16LittleEndian(page[74..], (ushort)copied);  // MSSRL
+        BinaryPrimitives.WriteUInt32LittleEndian(page[76..], copied);          // MCL
+        page[80] = CopyCommand.MaxRanges - 1;                                  // MSRC
+        page[99] = (byte)(ns.IsReadOnly ? 1 : 0);                              // NSATTR
         ns.Nguid.CopyTo(page[104..]);                                          // NGUID
         BinaryPrimitives.WriteUInt64BigEndian(page[120..], ns.Eui64);          // EUI64
-        page[130] = (byte)ns.BlockShift;                                       // LBAF0.LBADS
     }
 
-    /// <summary>Structures 02h and 07h: the identifiers above one, ascending.</summary>
-    public static void WriteNamespaceList(Span<byte> page, NvmeController controller, uint after)
+    /// <summary>Structure 00h of all namespaces: what further ones will have.</summary>
+    public static void WriteCommonCapabilities(Span<byte> page) => WriteCapabilities(page, hasMetadata: true);
+
+    /// <summary>Structures 02h, 07h, 10h and 1Ah: the identifiers above one, ascending.</summary>
+    public static void WriteNamespaceList(Span<byte> page, NvmeController controller, uint after, bool isAttached)
     {
         int count = 0;
-        foreach (NvmeNamespace ns in controller.Namespaces)
+        for (uint id = after + 1; id <= NvmeController.MaxNamespaces; id++)
         {
-            if (ns.Id > after && count < page.Length / sizeof(uint))
+            if ((isAttached ? controller.FindNamespace(id) : controller.FindAllocated(id)) is not null)
             {
-                BinaryPrimitives.WriteUInt32LittleEndian(page[(count++ * sizeof(uint))..], ns.Id);
+                BinaryPrimitives.WriteUInt32LittleEndian(page[(count++ * sizeof(uint))..], id);
             }
         }
+    }
+
+    /// <summary>Structures 12h and 13h: this controller.</summary>
+    public static void WriteControllerList(Span<byte> page)
+    {
+        BinaryPrimitives.WriteUInt16LittleEndian(page, 1);
+        BinaryPrimitives.WriteUInt16LittleEndian(page[2..], NamespaceAttachmentCommand.ControllerId);
     }
 
     /// <summary>Structure 03h: EUI-64, NGUID, UUID and command set.</summary>
@@ -94,8 +136,24 @@ internal static class IdentifyData
     /// <summary>Structure 08h.</summary>
     public static void WriteCommonNamespace(Span<byte> page, NvmeNamespace ns)
     {
-        page[8] = (byte)(ns.Backend.IsReadOnly ? 1 : 0);                       // NSATTR
+        page[8] = (byte)(ns.IsReadOnly ? 1 : 0);                               // NSATTR
         page[14] = 1;                                                          // NSTAT: ready
+    }
+
+    /// <summary>The LBA formats, and what goes with them.</summary>
+    private static void WriteCapabilities(Span<byte> page, bool hasMetadata)
+    {
+        int count = BlockFormat.SupportedCount(hasMetadata);
+        page[24] = TellsGranularity;                                           // NSFEAT
+        page[25] = (byte)(count - 1);                                          // NLBAF
+        page[27] = (byte)(hasMetadata ? 3 : 0);                                // MC: behind the data or in a buffer
+        page[28] = (byte)(hasMetadata ? 0x1F : 0);                             // DPC: types 1 to 3, first and last
+        page[33] = 0x09;                                                       // DLFEAT: deallocated blocks read zeros; Write Zeroes can deallocate
+        for (int i = 0; i < count; i++)
+        {
+            BinaryPrimitives.WriteUInt16LittleEndian(page[(128 + (i * 4))..], (ushort)BlockFormat.Metadata(i));
+            page[130 + (i * 4)] = (byte)BlockFormat.Shift(i);                  // LBADS
+        }
     }
 
     private static int WriteDescriptor(Span<byte> page, int at, byte type, ReadOnlySpan<byte> value)

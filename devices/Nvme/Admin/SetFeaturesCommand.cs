@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+
 namespace Vfio.Devices.Nvme;
 
 /// <summary>Set Features (NVMe Base 2.0 §5.27): one method for each feature.</summary>
@@ -19,10 +21,10 @@ internal static class SetFeaturesCommand
             return request.Refuse(NvmeStatus.FeatureNotSaveable, location: 43, bit: 7);
         }
 
-        if (feature != FeatureId.ErrorRecovery && command.NamespaceId is not (0 or AllNamespaces))
+        if (!GetFeaturesCommand.IsPerNamespace(feature) && command.NamespaceId is not (0 or AllNamespaces))
         {
             return request.Controller.FindNamespace(command.NamespaceId) is null
-                ? request.Refuse(NvmeStatus.InvalidNamespace, location: 4)
+                ? request.RefuseNamespace()
                 : request.Refuse(NvmeStatus.FeatureNotPerNamespace, location: 4);
         }
 
@@ -64,6 +66,12 @@ internal static class SetFeaturesCommand
             case FeatureId.WriteAtomicity:
                 features.WriteAtomicity = value & 1;
                 return NvmeStatus.Success;
+            case FeatureId.Timestamp:
+                return SetTimestamp(request);
+            case FeatureId.HostIdentifier:
+                return SetHostIdentifier(request, value);
+            case FeatureId.WriteProtection:
+                return SetWriteProtection(request, value);
             default:
                 features.AsyncEvents = value;
                 ReportTemperature(request.Controller);
@@ -74,10 +82,9 @@ internal static class SetFeaturesCommand
     /// <summary>A threshold that is crossed is an event, if the host wants such events.</summary>
     private static void ReportTemperature(NvmeController controller)
     {
-        const uint TemperatureWarnings = 2;
-        if ((controller.Features.AsyncEvents & TemperatureWarnings) != 0 && controller.Features.IsWarning(LogPages.Temperature))
+        if (controller.Features.IsWarning(LogPages.Temperature))
         {
-            controller.Events.Report(AsyncEvent.TemperatureThreshold);
+            controller.Events.ReportIfWanted(AsyncEvent.TemperatureThreshold);
         }
     }
 
@@ -114,7 +121,7 @@ internal static class SetFeaturesCommand
         uint id = request.Command.NamespaceId;
         if (id != AllNamespaces && request.Controller.FindNamespace(id) is null)
         {
-            return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
+            return request.RefuseNamespace();
         }
 
         // DULBE: deallocated blocks read as zeros, never as errors.
@@ -140,6 +147,65 @@ internal static class SetFeaturesCommand
         // What is in the cache is durable before the host hears that it is off.
         request.Controller.Features.WriteCacheEnabled = enabled;
         return enabled || request.Controller.TryFlushAll() ? NvmeStatus.Success : NvmeStatus.WriteFault;
+    }
+
+    /// <summary>Eight bytes, of which the first six are milliseconds since 1970.</summary>
+    private static NvmeStatus SetTimestamp(NvmeRequest request)
+    {
+        Span<byte> data = request.Page.AsSpan(0, 8);
+        NvmeStatus status = request.ReadFromHost(data);
+        if (status == NvmeStatus.Success)
+        {
+            FeatureSet features = request.Controller.Features;
+            features.TimestampOffset = (BinaryPrimitives.ReadInt64LittleEndian(data) & FeatureSet.TimestampMask) - request.Controller.Milliseconds;
+            features.IsTimestampSet = true;
+        }
+
+        return status;
+    }
+
+    /// <summary>Set once after a reset: 8 bytes, or 16 with EXHID.</summary>
+    private static NvmeStatus SetHostIdentifier(NvmeRequest request, uint value)
+    {
+        Span<byte> identifier = request.Controller.Features.HostIdentifier;
+        if (identifier.ContainsAnyExcept((byte)0))
+        {
+            return request.Refuse(NvmeStatus.CommandSequenceError, location: 40);
+        }
+
+        Span<byte> data = request.Page.AsSpan(0, (value & 1) != 0 ? 16 : 8);
+        NvmeStatus status = request.ReadFromHost(data);
+        if (status == NvmeStatus.Success)
+        {
+            data.CopyTo(identifier);
+        }
+
+        return status;
+    }
+
+    /// <summary>None or Write Protect; the states that last are not supported. What the program has made read only stays so.</summary>
+    private static NvmeStatus SetWriteProtection(NvmeRequest request, uint value)
+    {
+        if (request.Controller.FindNamespace(request.Command.NamespaceId) is not { } ns)
+        {
+            return request.RefuseNamespace();
+        }
+
+        uint state = value & 7;
+        if (state > 1)
+        {
+            return request.Refuse(NvmeStatus.InvalidField, location: 44);
+        }
+
+        if (ns.Backend.IsReadOnly)
+        {
+            return request.Refuse(NvmeStatus.FeatureNotChangeable, location: 40);
+        }
+
+        // Writes under way end before the host hears that there are none any more.
+        ns.IsWriteProtected = state != 0;
+        request.Controller.AwaitQueues();
+        return state == 0 || ns.Flush() == Vfio.Abi.Errno.None ? NvmeStatus.Success : NvmeStatus.WriteFault;
     }
 
     private static NvmeStatus SetNumberOfQueues(NvmeRequest request, uint value)

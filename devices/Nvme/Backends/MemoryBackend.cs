@@ -19,6 +19,12 @@ public sealed class MemoryBackend : INvmeBackend
         _memory = memory!;
     }
 
+    private MemoryBackend(MemoryMapping memory) => _memory = memory;
+
+    /// <summary>Makes memory of zeros, or null when the system has not that much.</summary>
+    internal static MemoryBackend? TryCreate(ulong length)
+        => MemoryMapping.TryMapAnonymous((nuint)length, MemoryProtection.ReadWrite, out MemoryMapping? memory) == Errno.None ? new MemoryBackend(memory!) : null;
+
     /// <inheritdoc/>
     public ulong Length => _memory.Length;
 

@@ -1,4 +1,3 @@
-using Vfio.Abi;
 using Vfio.Pci;
 
 namespace Vfio.Devices.Nvme;
@@ -28,18 +27,6 @@ internal sealed partial class NvmeController
         }
 
         _device.LogFatal(reason);
-    }
-
-    /// <summary>Makes durable what any namespace holds in a volatile cache. No lock held.</summary>
-    public bool TryFlushAll()
-    {
-        bool succeeded = true;
-        foreach (NvmeNamespace ns in _namespaces)
-        {
-            succeeded &= !ns.Backend.HasVolatileCache || ns.Backend.Flush() == Errno.None;
-        }
-
-        return succeeded;
     }
 
     /// <summary>Does what CC asks for, one step after the other, and says so in CSTS.</summary>
@@ -114,7 +101,7 @@ internal sealed partial class NvmeController
         PageSize = 1U << Configuration.PageShift;
         _isRunning = true;
         ulong inPage = PageSize - 1;
-        var completion = new CompletionQueue(Dma, 0, completions, AdminCompletionAddress & ~inPage, vector: 0, interrupts: true);
+        var completion = new CompletionQueue(this, 0, completions, AdminCompletionAddress & ~inPage, vector: 0, interrupts: true);
         AddCompletions(completion);
         AddSubmissions(0, submissions, AdminSubmissionAddress & ~inPage, priority: 0, completion);
         Status = (Status & ~StatusShutdownMask) | StatusReady;
@@ -129,6 +116,7 @@ internal sealed partial class NvmeController
     {
         Features.Reset();
         Events.Clear();
+        Changed.Clear();
         _messagesPending = 0;
         if (_isStarted)
         {

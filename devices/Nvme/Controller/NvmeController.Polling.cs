@@ -75,7 +75,7 @@ internal sealed partial class NvmeController
                     PollHead(completions, head);
                 }
 
-                if (queue.HasCommands)
+                if (queue.HasCommands && IsBusMaster)
                 {
                     lock (queue.Turn)
                     {

@@ -44,7 +44,7 @@ internal sealed partial class NvmeController
         {
             NvmeRequest request = _requests[id] ??= new NvmeRequest(this);
             _works[id] ??= _device.CreateWork($"queue {id}", _ => Run(id));
-            var queue = new SubmissionQueue(Dma, id, size, address, priority, completions, request);
+            var queue = new SubmissionQueue(id, size, address, priority, completions, request);
             completions.Users++;
             ClearDoorbell(id, isHead: false);
             Volatile.Write(ref _submissions[id], queue);
@@ -112,13 +112,36 @@ internal sealed partial class NvmeController
 
         if (status.IsLogged())
         {
-            Errors.Add(request, status);
+            Errors.Add(queue.Id, request.Command, status, request.ErrorLocation, request.ErrorBlock);
         }
 
         if (queue.Completions.Post(request.Result, request.Result1, (ushort)queue.Head, queue.Id, request.Command.CommandId, status) != Errno.None && !queue.IsClosed)
         {
             Fail("a completion queue cannot be written");
         }
+    }
+
+    /// <summary>Posts the completion of a command that was kept, on any thread, and interrupts.</summary>
+    public void CompleteKept(SubmissionQueue queue, in NvmeCommand command, NvmeStatus status)
+    {
+        if (queue.IsClosed)
+        {
+            queue.Completions.Release(1);
+            return;
+        }
+
+        if (status.IsLogged())
+        {
+            Errors.Add(queue.Id, command, status, ushort.MaxValue, block: 0);
+        }
+
+        if (queue.Completions.Post(0, 0, (ushort)queue.Head, queue.Id, command.CommandId, status) != Errno.None && !queue.IsClosed)
+        {
+            Fail("a completion queue cannot be written");
+            return;
+        }
+
+        Notify(queue.Completions);
     }
 
     /// <summary>Executes what a queue holds.</summary>
@@ -139,7 +162,7 @@ internal sealed partial class NvmeController
     /// <returns>Whether there may be more.</returns>
     private bool RunBatch(SubmissionQueue queue)
     {
-        if (!queue.HasCommands)
+        if (!queue.HasCommands || !IsBusMaster)
         {
             return false;
         }
@@ -151,7 +174,9 @@ internal sealed partial class NvmeController
             return false;
         }
 
-        Span<NvmeCommand> commands = queue.Request.Batch;
+        NvmeRequest request = queue.Request;
+        request.Serve(queue);
+        Span<NvmeCommand> commands = request.Batch;
         Errno error = queue.Peek(commands[..reserved], out int count);
         if (error != Errno.None)
         {
@@ -183,7 +208,6 @@ internal sealed partial class NvmeController
     private bool Execute(SubmissionQueue queue, in NvmeCommand command)
     {
         NvmeRequest request = queue.Request;
-        request.Queue = queue;
         if (queue.Id != 0 && (command.Fuse != 0 || queue.HasFirstOfPair))
         {
             return FusedCommands.Execute(request, command);
@@ -191,9 +215,9 @@ internal sealed partial class NvmeController
 
         request.Begin(command);
         NvmeStatus status = queue.Id == 0 ? AdminCommands.Execute(request) : IoCommands.Execute(request);
-        if (status == NvmeStatus.Deferred)
+        if (status is NvmeStatus.Deferred or NvmeStatus.Kept)
         {
-            return false;
+            return status == NvmeStatus.Kept;
         }
 
         Complete(request, status);

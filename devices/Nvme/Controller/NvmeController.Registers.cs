@@ -82,6 +82,8 @@ internal sealed partial class NvmeController
     public void ResetFunction()
     {
         CloseQueues();
+        AwaitTransfers();
+        Formats.Abandon();
         Configuration = default;
         Status = 0;
         AdminQueueSizes = 0;

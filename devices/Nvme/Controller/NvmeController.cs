@@ -1,4 +1,3 @@
-using Vfio.Iommu;
 using Vfio.Pci;
 
 namespace Vfio.Devices.Nvme;
@@ -15,8 +14,8 @@ internal sealed partial class NvmeController : IDisposable
 {
     private readonly NvmeDevice _device;
     private readonly NvmeOptions _options;
-    private readonly NvmeNamespace[] _namespaces;
     private DeviceWork? _events;
+    private DeviceWork? _format;
     private bool _isStarted;
 
     public NvmeController(NvmeDevice device, NvmeOptions options)
@@ -29,17 +28,9 @@ internal sealed partial class NvmeController : IDisposable
         _requests = new NvmeRequest?[pairs];
         _works = new DeviceWork?[pairs];
         Capabilities = ControllerCapabilities.Value(options.QueueEntries);
-        _namespaces = new NvmeNamespace[options.Namespaces.Count];
         try
         {
-            for (int i = 0; i < _namespaces.Length; i++)
-            {
-                NvmeNamespaceOptions ns = options.Namespaces[i];
-                ulong size = ns.Size - (ns.Size % (ulong)ns.BlockSize);
-                uint id = (uint)i + 1;
-                INvmeBackend backend = ns.Backend is { } open ? new WatchedBackend(open(size), (operation, error) => _device.LogBackendFailed(id, operation, error)) : new MemoryBackend(size);
-                _namespaces[i] = new NvmeNamespace(id, ns.BlockSize, backend, options.Serial);
-            }
+            OpenNamespaces();
         }
         catch
         {
@@ -48,14 +39,13 @@ internal sealed partial class NvmeController : IDisposable
         }
 
         SharedDoorbells = options.Polled ? new BarMemory("nvme doorbells", DoorbellLength(pairs)) : null;
-        Features = new FeatureSet(options.Queues, pairs, _namespaces.Length);
-        DefaultFeatures = new FeatureSet(options.Queues, pairs, _namespaces.Length);
+        Features = new FeatureSet(options.Queues, pairs, MaxNamespaces);
+        DefaultFeatures = new FeatureSet(options.Queues, pairs, MaxNamespaces);
         Events = new EventQueue(this);
+        Formats = new FormatOperation(this);
     }
 
     public NvmeOptions Options => _options;
-
-    public DmaSpace Dma => _device.Dma;
 
     public FeatureSet Features { get; }
 
@@ -66,10 +56,14 @@ internal sealed partial class NvmeController : IDisposable
 
     public ErrorLog Errors { get; } = new();
 
+    /// <summary>The format that runs.</summary>
+    public FormatOperation Formats { get; }
+
     /// <summary>What deleted queues have done.</summary>
     public IoStatistics Retired { get; } = new();
 
-    public ReadOnlySpan<NvmeNamespace> Namespaces => _namespaces;
+    /// <summary>Milliseconds of a clock that only goes forward.</summary>
+    public long Milliseconds => _device.Milliseconds;
 
     /// <summary>MSI-X vectors.</summary>
     public int Vectors => _options.Queues + 1;
@@ -80,23 +74,6 @@ internal sealed partial class NvmeController : IDisposable
     /// <summary>Whether writes are durable only after a flush, and the host has not turned that off.</summary>
     public bool UsesCache => HasCache && Features.WriteCacheEnabled;
 
-    /// <summary>Identify.VWC: whether any backend has a volatile cache.</summary>
-    public bool HasCache
-    {
-        get
-        {
-            foreach (NvmeNamespace ns in _namespaces)
-            {
-                if (ns.Backend.HasVolatileCache)
-                {
-                    return true;
-                }
-            }
-
-            return false;
-        }
-    }
-
     private Lock StateLock => _device.StateLock;
 
     /// <summary>The device is declared: work can be made.</summary>
@@ -105,15 +82,15 @@ internal sealed partial class NvmeController : IDisposable
         _life = _device.CreateWork("controller", Live);
         _events = _device.CreateWork("events", _ => Events.Post());
         _poller = _device.CreateWork("poller", Poll, longRunning: true);
+        _format = _device.CreateWork("format", Formats.Run, longRunning: true);
         _isStarted = true;
     }
 
     /// <summary>There may be events to complete requests with. Any thread, also with the state lock held.</summary>
     public void ScheduleEvents() => _events!.Schedule();
 
-    /// <summary>Finds a namespace.</summary>
-    /// <returns>Null for identifiers that name none.</returns>
-    public NvmeNamespace? FindNamespace(uint id) => id - 1 < (uint)_namespaces.Length ? _namespaces[id - 1] : null;
+    /// <summary>A format was asked for. Any thread.</summary>
+    public void ScheduleFormat() => _format!.Schedule();
 
     /// <summary>What all queues, live and deleted, have done.</summary>
     public IoStatistics SumStatistics()
@@ -136,9 +113,9 @@ internal sealed partial class NvmeController : IDisposable
 
     public void Dispose()
     {
-        foreach (NvmeNamespace? ns in _namespaces)
+        foreach (NvmeNamespace? ns in _allocated)
         {
-            ns?.Dispose();
+            ns?.Release();
         }
     }
 }

@@ -1,11 +1,10 @@
 using System.Runtime.InteropServices;
 using Vfio.Abi;
-using Vfio.Iommu;
 
 namespace Vfio.Devices.Nvme;
 
 /// <summary>Physical region pages: two entries in the command, or one and a list (NVMe Base 2.0 §4.1.1). Neighbouring pages are joined.</summary>
-internal sealed class PrpList(DmaSpace dma)
+internal sealed class PrpList(HostLane host)
 {
     private const int EntryLength = sizeof(ulong);
 
@@ -87,6 +86,13 @@ internal sealed class PrpList(DmaSpace dma)
         return NvmeStatus.Success;
     }
 
+    /// <summary>Gives back the end of the last piece.</summary>
+    public void Back(int length)
+    {
+        _address -= (ulong)length;
+        _pieceLeft += length;
+    }
+
     private NvmeStatus Take(out ulong entry)
     {
         entry = 0;
@@ -114,7 +120,7 @@ internal sealed class PrpList(DmaSpace dma)
             // The last place of a page leads to the next page of the list when more entries are needed than fit.
             bool isChained = needed > inPage;
             int count = (int)Math.Min(isChained ? inPage : needed, Capacity);
-            if (dma.Read(_list, MemoryMarshal.AsBytes(_entries.AsSpan(0, count))) != Errno.None)
+            if (host.Read(_list, MemoryMarshal.AsBytes(_entries.AsSpan(0, count))) != Errno.None)
             {
                 return NvmeStatus.DataTransferError;
             }

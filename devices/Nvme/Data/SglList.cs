@@ -1,11 +1,10 @@
 using System.Buffers.Binary;
 using Vfio.Abi;
-using Vfio.Iommu;
 
 namespace Vfio.Devices.Nvme;
 
 /// <summary>Scatter gather lists (NVMe Base 2.0 §4.1.2): a descriptor in the command that describes the data, or leads to segments of descriptors.</summary>
-internal sealed class SglList(DmaSpace dma)
+internal sealed class SglList(HostLane host)
 {
     /// <summary>Identify.SGLS: supported without alignment, with bit buckets, and with more memory than is transferred.</summary>
     public const uint Support = 1 | (1 << 16) | (1 << 18);
@@ -93,6 +92,16 @@ internal sealed class SglList(DmaSpace dma)
         return NvmeStatus.Success;
     }
 
+    /// <summary>Gives back the end of the last piece.</summary>
+    public void Back(int length)
+    {
+        _address -= (ulong)length;
+        _blockLeft += (uint)length;
+    }
+
+    /// <summary>Begins memory that is in one piece, for metadata.</summary>
+    public void BeginContiguous(ulong address, uint length) => _ = Begin(address, length, length);
+
     private NvmeStatus EnterSegment(ulong address, uint length, bool isLast)
     {
         if (length == 0 || length % DescriptorLength != 0)
@@ -160,7 +169,7 @@ internal sealed class SglList(DmaSpace dma)
         }
 
         int count = (int)Math.Min(_segmentLeft / DescriptorLength, Capacity);
-        if (dma.Read(_segment, _descriptors.AsSpan(0, count * DescriptorLength)) != Errno.None)
+        if (host.Read(_segment, _descriptors.AsSpan(0, count * DescriptorLength)) != Errno.None)
         {
             return NvmeStatus.DataTransferError;
         }

@@ -13,4 +13,7 @@ internal enum FeatureId : byte
     InterruptVector = 0x09,
     WriteAtomicity = 0x0A,
     AsyncEvents = 0x0B,
+    Timestamp = 0x0E,
+    HostIdentifier = 0x81,
+    WriteProtection = 0x84,
 }

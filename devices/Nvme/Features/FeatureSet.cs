@@ -9,6 +9,9 @@ internal sealed class FeatureSet
     /// <summary>Composite temperature, over: 343 K, which is Identify's WCTEMP.</summary>
     public const ushort WarningTemperature = 343;
 
+    /// <summary>The bits of a timestamp.</summary>
+    public const long TimestampMask = (1L << 48) - 1;
+
     private readonly int _queues;
     private readonly bool[] _coalescingDisabled;
     private readonly ushort[] _recoveryTime;
@@ -55,6 +58,15 @@ internal sealed class FeatureSet
     /// <summary>Which events the host wants to hear of.</summary>
     public uint AsyncEvents { get; set; }
 
+    /// <summary>The host's identifier; zeros until it gives one.</summary>
+    public byte[] HostIdentifier { get; } = new byte[16];
+
+    /// <summary>Milliseconds to add to the device's clock for the host's time, and whether the host has set it (TIMESTAMP ORIGIN).</summary>
+    public long TimestampOffset { get; set; }
+
+    /// <inheritdoc cref="TimestampOffset"/>
+    public bool IsTimestampSet { get; set; }
+
     /// <summary>Whether a temperature is at or beyond a threshold (NVMe Base 2.0 §5.27.1.3).</summary>
     public bool IsWarning(ushort temperature) => temperature >= OverTemperature || temperature <= UnderTemperature;
 
@@ -70,6 +82,8 @@ internal sealed class FeatureSet
         Coalescing = 0;
         WriteAtomicity = 0;
         AsyncEvents = 0;
+        IsTimestampSet = false;
+        Array.Clear(HostIdentifier);
         Array.Clear(_coalescingDisabled);
         Array.Clear(_recoveryTime);
     }

@@ -6,50 +6,107 @@ namespace Vfio.Devices.Nvme;
 [StructLayout(LayoutKind.Auto)]
 internal readonly struct BlockRange
 {
-    private BlockRange(NvmeNamespace ns, ulong offset, long length)
+    public BlockRange(NvmeNamespace ns, BlockFormat format, ulong first, uint count)
     {
         Namespace = ns;
-        Offset = offset;
-        Length = length;
+        Format = format;
+        First = first;
+        Count = count;
     }
 
     public NvmeNamespace Namespace { get; }
 
-    /// <summary>First byte in the backend.</summary>
-    public ulong Offset { get; }
+    /// <summary>How the namespace is formatted for as long as the command runs.</summary>
+    public BlockFormat Format { get; }
 
-    /// <summary>Length in bytes.</summary>
-    public long Length { get; }
+    /// <summary>The first block.</summary>
+    public ulong First { get; }
+
+    /// <summary>Number of blocks.</summary>
+    public uint Count { get; }
+
+    /// <summary>First byte in the backend.</summary>
+    public ulong Offset => First << Format.BlockShift;
+
+    /// <summary>Length of the data in bytes.</summary>
+    public long Length => (long)Count << Format.BlockShift;
 
     /// <summary>Checks what a command names.</summary>
     /// <param name="request">The command.</param>
-    /// <param name="transfers">Whether the blocks are transferred, so that MDTS limits them.</param>
+    /// <param name="transfers">Whether the blocks are transferred or read, so that MDTS or VSL limits them.</param>
     /// <param name="range">The range.</param>
     /// <returns>What is wrong with it.</returns>
     public static NvmeStatus TryCreate(NvmeRequest request, bool transfers, out BlockRange range)
     {
         range = default;
         ref readonly NvmeCommand command = ref request.Command;
-        if (request.Controller.FindNamespace(command.NamespaceId) is not { } ns)
+        NvmeStatus status = TryFind(request, out NvmeNamespace? ns, out BlockFormat? format);
+        if (status != NvmeStatus.Success)
         {
-            return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
+            return status;
         }
 
         ulong first = command.Dword10 | ((ulong)command.Dword11 << 32);
-        ulong count = (command.Dword12 & 0xFFFF) + 1;
-        long length = (long)count << ns.BlockShift;
+        uint count = (command.Dword12 & 0xFFFF) + 1;
         request.ErrorBlock = first;
-        if (transfers && length > ControllerCapabilities.MaxTransfer)
+
+        // MDTS counts metadata that is behind the data.
+        long length = (long)count << format!.BlockShift;
+        if (transfers && length + (format.IsExtended ? count * format.MetadataLength : 0) > ControllerCapabilities.MaxTransfer)
         {
             return request.Refuse(NvmeStatus.InvalidField, location: 48);
         }
 
-        if (first >= ns.Blocks || count > ns.Blocks - first)
+        if (first >= format.Blocks || count > format.Blocks - first)
         {
             return request.Refuse(NvmeStatus.LbaOutOfRange, location: 40);
         }
 
-        range = new BlockRange(ns, first << ns.BlockShift, length);
+        if (format.Protection != 0 && !new ProtectionTags(command).AreValid(format, first))
+        {
+            return request.Refuse(NvmeStatus.InvalidProtectionInformation, location: 56);
+        }
+
+        range = new BlockRange(ns!, format, first, count);
         return NvmeStatus.Success;
+    }
+
+    /// <summary>Finds the namespace of a command.</summary>
+    /// <param name="request">The command.</param>
+    /// <param name="ns">The namespace.</param>
+    /// <param name="format">Its format.</param>
+    /// <returns>What is wrong with it: there is none, it is not attached, or a format runs.</returns>
+    public static NvmeStatus TryFind(NvmeRequest request, out NvmeNamespace? ns, out BlockFormat? format)
+    {
+        format = null;
+        ns = request.Controller.FindNamespace(request.Command.NamespaceId);
+        if (ns is null)
+        {
+            return request.RefuseNamespace();
+        }
+
+        format = ns.Format;
+        return format is null ? NvmeStatus.FormatInProgress : NvmeStatus.Success;
+    }
+
+    /// <summary>Whether Write Uncorrectable has made a block of the range unreadable; the error log gets the first.</summary>
+    public NvmeStatus CheckReadable(NvmeRequest request)
+    {
+        if (Namespace.Unreadable.IsEmpty || !Namespace.Unreadable.TryFind(Offset, (ulong)Length, out ulong found))
+        {
+            return NvmeStatus.Success;
+        }
+
+        request.ErrorBlock = found >> Format.BlockShift;
+        return NvmeStatus.UnrecoveredRead;
+    }
+
+    /// <summary>Blocks were written: they can be read again.</summary>
+    public void MakeReadable()
+    {
+        if (!Namespace.Unreadable.IsEmpty)
+        {
+            Namespace.Unreadable.Mark(Offset, (ulong)Length, unreadable: false);
+        }
     }
 }

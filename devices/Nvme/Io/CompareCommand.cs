@@ -1,8 +1,6 @@
-using Vfio.Abi;
-
 namespace Vfio.Devices.Nvme;
 
-/// <summary>Compare (NVM Command Set 1.0 §3.2.1).</summary>
+/// <summary>Compare (NVM Command Set 1.0 §3.2.1): data, and metadata that is not protection information; that is checked on both sides.</summary>
 internal static class CompareCommand
 {
     /// <summary>Bytes that are compared at a time: both sides are in the buffer.</summary>
@@ -11,48 +9,42 @@ internal static class CompareCommand
     public static NvmeStatus Execute(NvmeRequest request)
     {
         NvmeStatus status = BlockRange.TryCreate(request, transfers: true, out BlockRange range);
+        if (status != NvmeStatus.Success)
+        {
+            return status;
+        }
+
+        if (range.Format.Protection != 0 && new ProtectionTags(request.Command).IsMadeHere)
+        {
+            return request.Refuse(NvmeStatus.InvalidProtectionInformation, location: 51, bit: 5);
+        }
+
+        status = range.CheckReadable(request);
         return status == NvmeStatus.Success ? Compare(request, range) : status;
     }
 
-    /// <summary>Compares the data of a command with the blocks.</summary>
-    public static NvmeStatus Compare(NvmeRequest request, in BlockRange range)
+    private static NvmeStatus Compare(NvmeRequest request, in BlockRange range)
     {
+        BlockFormat format = range.Format;
         request.Queue.Statistics.CountRead(range.Length);
-        Span<byte> host = request.Bounce[..PieceLength];
-        Span<byte> blocks = request.Bounce[PieceLength..];
-        NvmeStatus status = request.Data.Begin(request.Command, range.Length, request.Controller.PageSize);
-        ulong offset = range.Offset;
-        long left = range.Length;
-        while (status == NvmeStatus.Success && left != 0)
+        NvmeStatus status = BlockTransfer.Begin(request, range, out bool hasMetadata);
+        for (uint index = 0, count; status == NvmeStatus.Success && index != range.Count; index += count)
         {
-            status = request.Data.Next((int)Math.Min(left, PieceLength), out ulong iova, out int length, out bool isBucket);
-            if (status != NvmeStatus.Success)
+            count = Math.Min(BlockTransfer.CountInRegion(range, index), (uint)(PieceLength >> format.BlockShift));
+            int length = (int)count << format.BlockShift;
+            int metadata = (int)count * format.MetadataLength;
+            Span<byte> host = request.Bounce[..length];
+            Span<byte> blocks = request.Bounce.Slice(PieceLength, length);
+            Span<byte> hostTuples = request.Tuples[..metadata];
+            Span<byte> tuples = request.Tuples.Slice(metadata, metadata);
+            status = BlockTransfer.Gather(request, format, host, hostTuples, hasMetadata);
+            status = status == NvmeStatus.Success ? BlockTransfer.ReadBlocks(range.Namespace, format, range.First + index, blocks, tuples) : status;
+            status = status == NvmeStatus.Success ? BlockTransfer.Check(request, range, host, hostTuples, index) : status;
+            status = status == NvmeStatus.Success ? BlockTransfer.Check(request, range, blocks, tuples, index) : status;
+            if (status == NvmeStatus.Success && !(host.SequenceEqual(blocks) && (format.Protection != 0 || hostTuples.SequenceEqual(tuples))))
             {
-                break;
+                status = NvmeStatus.CompareFailure;
             }
-
-            if (isBucket)
-            {
-                return NvmeStatus.SglTypeInvalid;
-            }
-
-            if (request.Queue.IsClosed || request.Dma.Read(iova, host[..length]) != Errno.None)
-            {
-                return NvmeStatus.DataTransferError;
-            }
-
-            if (range.Namespace.Backend.Read(offset, blocks[..length]) != Errno.None)
-            {
-                return NvmeStatus.UnrecoveredRead;
-            }
-
-            if (!host[..length].SequenceEqual(blocks[..length]))
-            {
-                return NvmeStatus.CompareFailure;
-            }
-
-            offset += (ulong)length;
-            left -= length;
         }
 
         return status;

@@ -12,20 +12,21 @@ internal static class DatasetManagementCommand
     public static NvmeStatus Execute(NvmeRequest request)
     {
         ref readonly NvmeCommand command = ref request.Command;
-        if (request.Controller.FindNamespace(command.NamespaceId) is not { } ns)
+        NvmeStatus status = BlockRange.TryFind(request, out NvmeNamespace? ns, out BlockFormat? format);
+        if (status != NvmeStatus.Success)
         {
-            return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
+            return status;
         }
 
         int count = (int)(command.Dword10 & 0xFF) + 1;
         Span<byte> ranges = request.Page.AsSpan(0, count * RangeLength);
-        NvmeStatus status = request.ReadFromHost(ranges);
+        status = request.ReadFromHost(ranges);
         if (status != NvmeStatus.Success || (command.Dword11 & Deallocate) == 0)
         {
             return status;
         }
 
-        if (ns.Backend.IsReadOnly)
+        if (ns!.IsReadOnly)
         {
             return NvmeStatus.NamespaceWriteProtected;
         }
@@ -34,7 +35,7 @@ internal static class DatasetManagementCommand
         for (int i = 0; i < count; i++)
         {
             (ulong first, ulong blocks) = Range(ranges, i);
-            if (first > ns.Blocks || blocks > ns.Blocks - first)
+            if (first > format!.Blocks || blocks > format.Blocks - first)
             {
                 request.ErrorBlock = first;
                 return request.Refuse(NvmeStatus.LbaOutOfRange, location: 24);
@@ -47,7 +48,7 @@ internal static class DatasetManagementCommand
             if (blocks != 0)
             {
                 ns.Writers.Enter();
-                Errno error = ns.Backend.Clear(first << ns.BlockShift, blocks << ns.BlockShift);
+                Errno error = ns.Clear(format!, first, blocks);
                 ns.Writers.Exit();
                 if (error != Errno.None)
                 {

@@ -9,21 +9,12 @@ internal static class FlushCommand
 
     public static NvmeStatus Execute(NvmeRequest request)
     {
-        uint id = request.Command.NamespaceId;
-        if (id == AllNamespaces)
+        if (request.Command.NamespaceId == AllNamespaces)
         {
             return request.Controller.TryFlushAll() ? NvmeStatus.Success : NvmeStatus.WriteFault;
         }
 
-        if (request.Controller.FindNamespace(id) is not { } ns)
-        {
-            return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
-        }
-
-        return Flush(ns);
+        NvmeStatus status = BlockRange.TryFind(request, out NvmeNamespace? ns, out _);
+        return status != NvmeStatus.Success ? status : ns!.Flush() == Errno.None ? NvmeStatus.Success : NvmeStatus.WriteFault;
     }
-
-    /// <summary>Makes durable what was written to a namespace.</summary>
-    public static NvmeStatus Flush(NvmeNamespace ns)
-        => !ns.Backend.HasVolatileCache || ns.Backend.Flush() == Errno.None ? NvmeStatus.Success : NvmeStatus.WriteFault;
 }

@@ -16,10 +16,12 @@ internal static class IoCommands
             IoOpcode.Flush => FlushCommand.Execute(request),
             IoOpcode.Write => WriteCommand.Execute(request),
             IoOpcode.Read => ReadCommand.Execute(request),
+            IoOpcode.WriteUncorrectable => WriteUncorrectableCommand.Execute(request),
             IoOpcode.Compare => CompareCommand.Execute(request),
             IoOpcode.WriteZeroes => WriteZeroesCommand.Execute(request),
             IoOpcode.DatasetManagement => DatasetManagementCommand.Execute(request),
             IoOpcode.Verify => VerifyCommand.Execute(request),
+            IoOpcode.Copy => CopyCommand.Execute(request),
             _ => request.Refuse(NvmeStatus.InvalidOpcode, location: 0),
         };
     }

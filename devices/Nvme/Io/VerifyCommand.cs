@@ -1,21 +1,31 @@
-using Vfio.Abi;
-
 namespace Vfio.Devices.Nvme;
 
-/// <summary>Verify (NVM Command Set 1.0 §3.2.5): reads the blocks and transfers nothing.</summary>
+/// <summary>Verify (NVM Command Set 1.0 §3.2.5): reads the blocks, checks their protection information, and transfers nothing.</summary>
 internal static class VerifyCommand
 {
     public static NvmeStatus Execute(NvmeRequest request)
     {
         // VSL is as large as MDTS.
         NvmeStatus status = BlockRange.TryCreate(request, transfers: true, out BlockRange range);
-        ulong offset = range.Offset;
-        for (long left = range.Length; status == NvmeStatus.Success && left != 0 && !request.Queue.IsClosed;)
+        if (status != NvmeStatus.Success)
         {
-            Span<byte> piece = request.Bounce[..(int)Math.Min(left, NvmeRequest.BounceLength)];
-            status = range.Namespace.Backend.Read(offset, piece) == Errno.None ? NvmeStatus.Success : NvmeStatus.UnrecoveredRead;
-            offset += (ulong)piece.Length;
-            left -= piece.Length;
+            return status;
+        }
+
+        // There is nobody that information could be kept from.
+        if (range.Format.Protection != 0 && new ProtectionTags(request.Command).IsMadeHere)
+        {
+            return request.Refuse(NvmeStatus.InvalidProtectionInformation, location: 51, bit: 5);
+        }
+
+        status = range.CheckReadable(request);
+        for (uint index = 0, count; status == NvmeStatus.Success && index != range.Count && !request.Queue.IsClosed; index += count)
+        {
+            count = BlockTransfer.CountInRegion(range, index);
+            Span<byte> data = request.Bounce[..((int)count << range.Format.BlockShift)];
+            Span<byte> tuples = request.Tuples[..((int)count * range.Format.MetadataLength)];
+            status = BlockTransfer.ReadBlocks(range.Namespace, range.Format, range.First + index, data, tuples);
+            status = status == NvmeStatus.Success ? BlockTransfer.Check(request, range, data, tuples, index) : status;
         }
 
         request.Queue.Statistics.CountVerified(range.Length);

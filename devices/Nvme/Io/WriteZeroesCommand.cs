@@ -13,15 +13,51 @@ internal static class WriteZeroesCommand
             return status;
         }
 
+        var tags = new ProtectionTags(request.Command);
+        if (range.Format.Protection != 0 && tags.Checks)
+        {
+            // There is nothing that could be checked.
+            return request.Refuse(NvmeStatus.InvalidProtectionInformation, location: 51, bit: 2);
+        }
+
         NvmeNamespace ns = range.Namespace;
-        if (ns.Backend.IsReadOnly)
+        if (ns.IsReadOnly)
         {
             return NvmeStatus.NamespaceWriteProtected;
         }
 
         ns.Writers.Enter();
-        Errno error = ns.Backend.Clear(range.Offset, (ulong)range.Length);
+        status = ns.Clear(range.Format, range.First, range.Count) == Errno.None ? NvmeStatus.Success : NvmeStatus.WriteFault;
+        if (status == NvmeStatus.Success && range.Format.Protection != 0)
+        {
+            status = WriteProtection(request, range, tags);
+        }
+
         ns.Writers.Exit();
-        return error == Errno.None ? WriteCommand.MakeDurable(request, ns) : NvmeStatus.WriteFault;
+        return status == NvmeStatus.Success ? WriteCommand.MakeDurable(request, ns) : status;
+    }
+
+    /// <summary>Protection information of zeros: with PRACT that of the tags in the command, else zeros too.</summary>
+    private static NvmeStatus WriteProtection(NvmeRequest request, in BlockRange range, in ProtectionTags tags)
+    {
+        NvmeStatus status = NvmeStatus.Success;
+        for (uint index = 0, count; status == NvmeStatus.Success && index != range.Count && !request.Queue.IsClosed; index += count)
+        {
+            count = BlockTransfer.CountInRegion(range, index);
+            Span<byte> data = request.Bounce[..((int)count << range.Format.BlockShift)];
+            Span<byte> tuples = request.Tuples[..((int)count * range.Format.MetadataLength)];
+            tuples.Clear();
+            if (tags.IsMadeHere)
+            {
+                data.Clear();
+                ProtectionInformation.Make(range.Format, data, tuples, tags, index);
+            }
+
+            ProtectionInformation.Turn(tuples);
+            ulong offset = (range.First + index) * BlockFormat.TupleLength;
+            status = range.Namespace.Metadata!.Write(offset, tuples) == Errno.None ? NvmeStatus.Success : NvmeStatus.WriteFault;
+        }
+
+        return status;
     }
 }

@@ -26,7 +26,13 @@ internal sealed class ErrorLog
         }
     }
 
-    public void Add(NvmeRequest request, NvmeStatus status)
+    /// <summary>Adds an error.</summary>
+    /// <param name="queue">Submission queue.</param>
+    /// <param name="command">The command.</param>
+    /// <param name="status">Its status.</param>
+    /// <param name="location">Where in the command the mistake is.</param>
+    /// <param name="block">The block that is wrong.</param>
+    public void Add(int queue, in NvmeCommand command, NvmeStatus status, ushort location, ulong block)
     {
         lock (_lock)
         {
@@ -34,12 +40,12 @@ internal sealed class ErrorLog
             Span<byte> entry = _entries.AsSpan((int)((_count - 1) % Capacity) * EntryLength, EntryLength);
             entry.Clear();
             BinaryPrimitives.WriteUInt64LittleEndian(entry, _count);
-            BinaryPrimitives.WriteUInt16LittleEndian(entry[8..], (ushort)request.Queue.Id);
-            BinaryPrimitives.WriteUInt16LittleEndian(entry[10..], request.Command.CommandId);
+            BinaryPrimitives.WriteUInt16LittleEndian(entry[8..], (ushort)queue);
+            BinaryPrimitives.WriteUInt16LittleEndian(entry[10..], command.CommandId);
             BinaryPrimitives.WriteUInt16LittleEndian(entry[12..], (ushort)(status.ToField() << 1));
-            BinaryPrimitives.WriteUInt16LittleEndian(entry[14..], request.ErrorLocation);
-            BinaryPrimitives.WriteUInt64LittleEndian(entry[16..], request.ErrorBlock);
-            BinaryPrimitives.WriteUInt32LittleEndian(entry[24..], request.Command.NamespaceId);
+            BinaryPrimitives.WriteUInt16LittleEndian(entry[14..], location);
+            BinaryPrimitives.WriteUInt64LittleEndian(entry[16..], block);
+            BinaryPrimitives.WriteUInt32LittleEndian(entry[24..], command.NamespaceId);
         }
     }
 

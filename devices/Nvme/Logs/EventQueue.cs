@@ -13,6 +13,11 @@ internal sealed class EventQueue(NvmeController controller)
     /// <summary>Identify.AERL + 1: requests that the host may have outstanding.</summary>
     public const int Limit = 4;
 
+    /// <summary>Identify.OAES and the bit of Asynchronous Event Configuration: Namespace Attribute Notices.</summary>
+    public const uint NamespacesWanted = 1 << 8;
+
+    private const uint TemperatureWanted = 1 << 1;
+
     private readonly Lock _lock = new();
     private readonly ushort[] _requests = new ushort[Limit];
     private readonly AsyncEvent[] _events = new AsyncEvent[4];
@@ -73,6 +78,20 @@ internal sealed class EventQueue(NvmeController controller)
         controller.ScheduleEvents();
     }
 
+    /// <summary>Reports an event of the kinds that the host chooses among (Asynchronous Event Configuration), if it wants it.</summary>
+    public void ReportIfWanted(AsyncEvent happened)
+    {
+        uint wanted = happened switch
+        {
+            AsyncEvent.TemperatureThreshold => TemperatureWanted,
+            _ => NamespacesWanted,
+        };
+        if ((controller.Features.AsyncEvents & wanted) != 0)
+        {
+            Report(happened);
+        }
+    }
+
     /// <summary>The host has read a log page: events of the types that it belongs to may be reported again.</summary>
     public void Acknowledge(byte logPage)
     {
@@ -94,6 +113,11 @@ internal sealed class EventQueue(NvmeController controller)
     public void Post()
     {
         if (controller.FindCompletions(0) is not { } completions)
+        {
+            return;
+        }
+
+        if (!controller.IsBusMaster)
         {
             return;
         }

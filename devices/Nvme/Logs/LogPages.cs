@@ -15,6 +15,15 @@ internal static class LogPages
     /// <summary>LBCC: the command may change what blocks hold.</summary>
     private const uint ChangesBlocks = 2;
 
+    /// <summary>NCC: the command may change what a namespace can do.</summary>
+    private const uint ChangesNamespace = 4;
+
+    /// <summary>NIC: the command may change which namespaces there are.</summary>
+    private const uint ChangesInventory = 8;
+
+    /// <summary>CSE: no other command for the namespace at the same time.</summary>
+    private const uint IsAloneInNamespace = 1 << 16;
+
     /// <summary>Log page 00h: which there are.</summary>
     public static int WriteSupportedLogs(Span<byte> page)
     {
@@ -53,8 +62,15 @@ internal static class LogPages
     }
 
     /// <summary>Log page 05h: commands supported and effects.</summary>
-    public static int WriteCommandEffects(Span<byte> page)
+    public static int WriteCommandEffects(Span<byte> page, NvmeController controller)
     {
+        BinaryPrimitives.WriteUInt32LittleEndian(page[((int)AdminOpcode.FormatNvm * 4)..], IsSupported | ChangesBlocks | ChangesNamespace | IsAloneInNamespace);
+        if (controller.ManagesNamespaces)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(page[((int)AdminOpcode.NamespaceManagement * 4)..], IsSupported | ChangesInventory);
+            BinaryPrimitives.WriteUInt32LittleEndian(page[((int)AdminOpcode.NamespaceAttachment * 4)..], IsSupported | ChangesInventory);
+        }
+
         foreach (AdminOpcode opcode in (ReadOnlySpan<AdminOpcode>)
         [
             AdminOpcode.DeleteSubmissionQueue, AdminOpcode.CreateSubmissionQueue, AdminOpcode.GetLogPage, AdminOpcode.DeleteCompletionQueue,
@@ -66,10 +82,11 @@ internal static class LogPages
 
         foreach (IoOpcode opcode in (ReadOnlySpan<IoOpcode>)
         [
-            IoOpcode.Flush, IoOpcode.Write, IoOpcode.Read, IoOpcode.Compare, IoOpcode.WriteZeroes, IoOpcode.DatasetManagement, IoOpcode.Verify,
+            IoOpcode.Flush, IoOpcode.Write, IoOpcode.Read, IoOpcode.WriteUncorrectable, IoOpcode.Compare, IoOpcode.WriteZeroes, IoOpcode.DatasetManagement, IoOpcode.Verify,
+            IoOpcode.Copy,
         ])
         {
-            bool changes = opcode is IoOpcode.Write or IoOpcode.WriteZeroes or IoOpcode.DatasetManagement;
+            bool changes = opcode is IoOpcode.Write or IoOpcode.WriteUncorrectable or IoOpcode.WriteZeroes or IoOpcode.DatasetManagement or IoOpcode.Copy;
             BinaryPrimitives.WriteUInt32LittleEndian(page[(1024 + ((int)opcode * 4))..], IsSupported | (changes ? ChangesBlocks : 0));
         }
 

@@ -1,21 +1,45 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
+using Vfio.Abi;
 
 namespace Vfio.Devices.Nvme;
 
 /// <summary>A namespace: blocks with an identity (NVMe Base 2.0 §3.2).</summary>
-internal sealed class NvmeNamespace : IDisposable
+/// <remarks>
+/// Executing a command needs no lease: who detaches a namespace waits for the queues (<see cref="NvmeController.AwaitQueues"/>). Others, such as
+/// a flush of all, take one; the backends are disposed when the last is given back.
+/// </remarks>
+internal sealed class NvmeNamespace
 {
-    public NvmeNamespace(uint id, int blockSize, INvmeBackend backend, string serial)
+    /// <summary>Bytes of data for which a byte of metadata is kept: there are 8 for each block of at least 512.</summary>
+    private const int DataOfMetadata = 512 / BlockFormat.TupleLength;
+
+    /// <summary>Null while a format runs.</summary>
+    private volatile BlockFormat? _format;
+    private volatile bool _isWriteProtected;
+    private int _leases = 1;
+
+    /// <param name="id">NSID.</param>
+    /// <param name="backend">Keeps the data; owned from now on.</param>
+    /// <param name="metadata">Keeps metadata; null when the namespace has none. Owned.</param>
+    /// <param name="unreadable">Owned.</param>
+    /// <param name="format">The first format.</param>
+    /// <param name="locks">Null when one thread runs all queues.</param>
+    /// <param name="serial">The controller's serial number.</param>
+    /// <param name="generation">Which namespace with this identifier it is: 0 for the one that the controller began with.</param>
+    public NvmeNamespace(uint id, INvmeBackend backend, INvmeBackend? metadata, UnreadableBlocks unreadable, BlockFormat format, BlockLocks? locks, string serial, int generation)
     {
         Id = id;
-        BlockShift = int.Log2(blockSize);
         Backend = backend;
-        Blocks = backend.Length >> BlockShift;
+        Metadata = metadata;
+        Unreadable = unreadable;
+        _format = format;
+        LastFormat = format;
+        Locks = locks;
 
         // The identity is the same at every start, and another for each serial number and namespace.
-        byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes($"{serial}/{id}"));
+        byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(generation == 0 ? $"{serial}/{id}" : $"{serial}/{id}/{generation}"));
         Nguid = hash.AsSpan(0, 16).ToArray();
         Uuid = hash.AsSpan(16, 16).ToArray();
         Uuid[6] = (byte)((Uuid[6] & 0x0F) | 0x80);
@@ -26,16 +50,38 @@ internal sealed class NvmeNamespace : IDisposable
     /// <summary>NSID, from 1.</summary>
     public uint Id { get; }
 
-    /// <summary>Logarithm of the bytes of a block.</summary>
-    public int BlockShift { get; }
+    /// <summary>How the bytes are divided into blocks; null while a format runs.</summary>
+    public BlockFormat? Format => _format;
 
-    /// <summary>Number of blocks.</summary>
-    public ulong Blocks { get; }
+    /// <summary>The format that holds, or that held before the one that runs.</summary>
+    public BlockFormat LastFormat { get; private set; }
 
     public INvmeBackend Backend { get; }
 
+    /// <summary>Keeps metadata, <see cref="BlockFormat.TupleLength"/> bytes for each block; null when there is none.</summary>
+    public INvmeBackend? Metadata { get; }
+
+    /// <summary>What Write Uncorrectable has marked.</summary>
+    public UnreadableBlocks Unreadable { get; }
+
+    /// <summary>Keeps blocks whole; null when one thread runs all queues.</summary>
+    public BlockLocks? Locks { get; }
+
     /// <summary>Serialises fused pairs with other writers.</summary>
     public WriterGate Writers { get; } = new();
+
+    /// <summary>Whether commands do not change the blocks.</summary>
+    public bool IsReadOnly => Backend.IsReadOnly || _isWriteProtected;
+
+    /// <summary>The host has protected the namespace (Set Features 84h).</summary>
+    public bool IsWriteProtected
+    {
+        get => _isWriteProtected;
+        set => _isWriteProtected = value;
+    }
+
+    /// <summary>FPI: percentage of a running format that is left.</summary>
+    public int FormatLeft { get; set; }
 
     public byte[] Nguid { get; }
 
@@ -44,5 +90,98 @@ internal sealed class NvmeNamespace : IDisposable
 
     public ulong Eui64 { get; }
 
-    public void Dispose() => Backend.Dispose();
+    /// <summary>Bytes of metadata that are kept for a length of data.</summary>
+    public static ulong MetadataOf(ulong length) => (length / DataOfMetadata) + BlockFormat.TupleLength;
+
+    /// <summary>No command is executed until <see cref="EndFormat"/>.</summary>
+    public void BeginFormat()
+    {
+        FormatLeft = 100;
+        _format = null;
+    }
+
+    public void EndFormat(BlockFormat format)
+    {
+        LastFormat = format;
+        FormatLeft = 0;
+        _format = format;
+    }
+
+    /// <summary>Makes a range of blocks read as zeros, with metadata as deallocated blocks have it. The caller is in <see cref="Writers"/>.</summary>
+    public Errno Clear(BlockFormat format, ulong first, ulong count)
+    {
+        ulong offset = first << format.BlockShift;
+        ulong length = count << format.BlockShift;
+        bool isShort = BlockLocks.IsInRegion(offset, length);
+        if (isShort)
+        {
+            Locks?.At(offset).Enter();
+        }
+        else
+        {
+            Locks?.EnterAll();
+        }
+
+        Errno error = Backend.Clear(offset, length);
+        if (error == Errno.None && format.MetadataLength != 0)
+        {
+            error = Metadata!.Clear(first * BlockFormat.TupleLength, count * BlockFormat.TupleLength);
+        }
+
+        if (isShort)
+        {
+            Locks?.At(offset).Exit();
+        }
+        else
+        {
+            Locks?.ExitAll();
+        }
+
+        if (error == Errno.None && !Unreadable.IsEmpty)
+        {
+            Unreadable.Mark(offset, length, unreadable: false);
+        }
+
+        return error;
+    }
+
+    /// <summary>Makes durable what was written.</summary>
+    public Errno Flush()
+    {
+        Errno error = Backend.HasVolatileCache ? Backend.Flush() : Errno.None;
+        return error == Errno.None && Metadata is { HasVolatileCache: true } metadata ? metadata.Flush() : error;
+    }
+
+    /// <summary>Whether what was written may be lost until a flush.</summary>
+    public bool HasCache => Backend.HasVolatileCache || Metadata is { HasVolatileCache: true };
+
+    /// <summary>Keeps the backends until <see cref="Release"/>.</summary>
+    /// <returns>False when they are gone.</returns>
+    public bool TryLease()
+    {
+        int leases = Volatile.Read(ref _leases);
+        while (leases > 0)
+        {
+            int seen = Interlocked.CompareExchange(ref _leases, leases + 1, leases);
+            if (seen == leases)
+            {
+                return true;
+            }
+
+            leases = seen;
+        }
+
+        return false;
+    }
+
+    /// <summary>Gives a lease back; the one that the namespace began with when it is deleted.</summary>
+    public void Release()
+    {
+        if (Interlocked.Decrement(ref _leases) == 0)
+        {
+            Backend.Dispose();
+            Metadata?.Dispose();
+            Unreadable.Dispose();
+        }
+    }
 }

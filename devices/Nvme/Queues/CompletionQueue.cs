@@ -12,7 +12,7 @@ namespace Vfio.Devices.Nvme;
 /// <see cref="_lock"/> orders the posters and is held around the write of one entry. The host's doorbell does not take it. It is the
 /// innermost lock of the device.
 /// </remarks>
-internal sealed class CompletionQueue(DmaSpace dma, int id, uint size, ulong address, int vector, bool interrupts)
+internal sealed class CompletionQueue(NvmeController controller, int id, uint size, ulong address, int vector, bool interrupts)
 {
     /// <summary>Bytes of an entry: CC.IOCQES is 4.</summary>
     public const int EntryLength = 16;
@@ -86,6 +86,11 @@ internal sealed class CompletionQueue(DmaSpace dma, int id, uint size, ulong add
                 return Errno.None;
             }
 
+            if (!controller.IsBusMaster)
+            {
+                return Errno.EPERM;
+            }
+
             ulong low = dword0 | ((ulong)dword1 << 32);
             ulong high = submissionHead | ((ulong)submissionQueue << 16) | ((ulong)commandId << 32)
                 | ((ulong)(uint)((status.ToField() << 1) | (_phase ? 1 : 0)) << 48);
@@ -97,6 +102,19 @@ internal sealed class CompletionQueue(DmaSpace dma, int id, uint size, ulong add
             Volatile.Write(ref _tail, next);
             return Write(place, low, high);
         }
+    }
+
+    /// <summary>Waits for a post under way, whose memory the host is about to take back.</summary>
+    /// <returns>False after the time-out.</returns>
+    public bool AwaitPost(TimeSpan limit)
+    {
+        if (!_lock.TryEnter(limit))
+        {
+            return false;
+        }
+
+        _lock.Exit();
+        return true;
     }
 
     /// <summary>The host has taken completions. Called by one thread at a time: with the device's state lock held, or by the poller.</summary>
@@ -133,6 +151,7 @@ internal sealed class CompletionQueue(DmaSpace dma, int id, uint size, ulong add
     /// <summary>Both halves are written once, the one with the phase last.</summary>
     private Errno Write(ulong iova, ulong low, ulong high)
     {
+        DmaSpace dma = controller.Dma;
         Errno error = dma.TryOpenWindow(iova, EntryLength, DmaAccess.Write, out DmaWindow window);
         if (error == Errno.None)
         {

@@ -1,26 +1,35 @@
-using Vfio.Abi;
-using Vfio.Iommu;
-
 namespace Vfio.Devices.Nvme;
 
 /// <summary>
 /// The command that a submission queue executes, and the buffers for it. One for each queue identifier, used again for every command,
 /// so that executing allocates nothing.
 /// </summary>
-internal sealed class NvmeRequest(NvmeController controller)
+internal sealed class NvmeRequest
 {
     /// <summary>Data that cannot be moved between host and backend directly goes through this many bytes at a time.</summary>
     public const int BounceLength = 64 * 1024;
 
     private static readonly byte[] s_zeros = new byte[4096];
+    private readonly NvmeController _controller;
     private byte[]? _bounce;
+    private byte[]? _tuples;
+    private byte[]? _copy;
 
-    public NvmeController Controller => controller;
+    public NvmeRequest(NvmeController controller)
+    {
+        _controller = controller;
+        Host = new HostLane(controller);
+        Data = new DataPointer(Host);
+        Metadata = new DataPointer(Host);
+    }
 
-    public DmaSpace Dma => controller.Dma;
+    public NvmeController Controller => _controller;
+
+    /// <summary>The way to the host's memory.</summary>
+    public HostLane Host { get; }
 
     /// <summary>The queue that executes.</summary>
-    public SubmissionQueue Queue { get; set; } = null!;
+    public SubmissionQueue Queue { get; private set; } = null!;
 
     /// <summary>The command, copied from the host's memory once.</summary>
     public NvmeCommand Command;
@@ -41,13 +50,29 @@ internal sealed class NvmeRequest(NvmeController controller)
     public ulong ErrorBlock { get; set; }
 
     /// <summary>Where the command's data is in the host's memory.</summary>
-    public DataPointer Data { get; } = new(controller.Dma);
+    public DataPointer Data { get; }
+
+    /// <summary>Where the command's metadata is, when it is not behind the data.</summary>
+    public DataPointer Metadata { get; }
 
     /// <summary>A page for what admin commands answer and take.</summary>
     public byte[] Page { get; } = new byte[4096];
 
     /// <summary>The buffer between the host and a backend that waits.</summary>
     public Span<byte> Bounce => _bounce ??= new byte[BounceLength];
+
+    /// <summary>The metadata of the blocks in <see cref="Bounce"/>, twice.</summary>
+    public Span<byte> Tuples => _tuples ??= new byte[2 * (BounceLength >> 9) * BlockFormat.TupleLength];
+
+    /// <summary>What a Copy takes from one place to another: data of <see cref="CopyCommand.MaxLength"/> bytes, and its metadata.</summary>
+    public Span<byte> CopyBuffer => _copy ??= new byte[CopyCommand.MaxLength + ((CopyCommand.MaxLength >> 9) * BlockFormat.TupleLength)];
+
+    /// <summary>The queue that commands come from now on. Its turn is held.</summary>
+    public void Serve(SubmissionQueue queue)
+    {
+        Queue = queue;
+        Host.Queue = queue;
+    }
 
     /// <summary>Begins a command.</summary>
     public void Begin(in NvmeCommand command)
@@ -70,23 +95,24 @@ internal sealed class NvmeRequest(NvmeController controller)
         return status;
     }
 
+    /// <summary>Refuses the command because no attached namespace has its NSID: an inactive identifier is a wrong field, another an invalid one (NVMe Base 2.0 §3.2.1).</summary>
+    public NvmeStatus RefuseNamespace()
+        => Refuse(NvmeController.IsValidNamespace(Command.NamespaceId) ? NvmeStatus.InvalidField : NvmeStatus.InvalidNamespace, location: 4);
+
     /// <summary>Copies an admin command's answer to the host.</summary>
     public NvmeStatus WriteToHost(ReadOnlySpan<byte> source) => WriteToHost(source, source.Length);
 
     /// <summary>Copies an admin command's answer to the host: a length that may differ from what there is. What is missing are zeros.</summary>
     public NvmeStatus WriteToHost(ReadOnlySpan<byte> source, long length)
     {
-        NvmeStatus status = Data.Begin(Command, length, controller.PageSize);
+        NvmeStatus status = Data.Begin(Command, length, _controller.PageSize);
         while (status == NvmeStatus.Success && length != 0)
         {
             ReadOnlySpan<byte> piece = source.IsEmpty ? s_zeros : source;
-            status = Data.Next((int)Math.Min(length, piece.Length), out ulong iova, out int count, out bool isBucket);
-            if (status == NvmeStatus.Success)
-            {
-                status = isBucket ? status : Transferred(Queue.IsClosed ? Errno.EINTR : Dma.Write(iova, piece[..count]));
-                source = source[Math.Min(count, source.Length)..];
-                length -= count;
-            }
+            piece = piece[..(int)Math.Min(length, piece.Length)];
+            status = Data.Write(piece);
+            source = source[Math.Min(piece.Length, source.Length)..];
+            length -= piece.Length;
         }
 
         return status;
@@ -95,21 +121,7 @@ internal sealed class NvmeRequest(NvmeController controller)
     /// <summary>Copies a command's data from the host.</summary>
     public NvmeStatus ReadFromHost(Span<byte> destination)
     {
-        NvmeStatus status = Data.Begin(Command, destination.Length, controller.PageSize);
-        while (status == NvmeStatus.Success && !destination.IsEmpty)
-        {
-            status = Data.Next(destination.Length, out ulong iova, out int count, out bool isBucket);
-            if (status == NvmeStatus.Success)
-            {
-                // A bit bucket is for what the host does not want; as a source it makes no sense.
-                status = isBucket ? NvmeStatus.SglTypeInvalid : Transferred(Queue.IsClosed ? Errno.EINTR : Dma.Read(iova, destination[..count]));
-                destination = destination[count..];
-            }
-        }
-
-        return status;
+        NvmeStatus status = Data.Begin(Command, destination.Length, _controller.PageSize);
+        return status == NvmeStatus.Success ? Data.Read(destination) : status;
     }
-
-    /// <summary>What a command answers for what memory answered.</summary>
-    public static NvmeStatus Transferred(Errno error) => error == Errno.None ? NvmeStatus.Success : NvmeStatus.DataTransferError;
 }

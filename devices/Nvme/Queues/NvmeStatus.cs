@@ -23,6 +23,7 @@ internal enum NvmeStatus : ushort
     SglOffsetInvalid = 0x016,
     NamespaceWriteProtected = 0x020,
     LbaOutOfRange = 0x080,
+    FormatInProgress = 0x084,
 
     // Command specific (type 1).
     CompletionQueueInvalid = 0x100,
@@ -32,17 +33,31 @@ internal enum NvmeStatus : ushort
     EventLimitExceeded = 0x105,
     InvalidInterruptVector = 0x108,
     InvalidLogPage = 0x109,
+    InvalidFormat = 0x10A,
     InvalidQueueDeletion = 0x10C,
     FeatureNotSaveable = 0x10D,
     FeatureNotChangeable = 0x10E,
     FeatureNotPerNamespace = 0x10F,
+    InsufficientCapacity = 0x115,
+    NamespaceIdUnavailable = 0x116,
+    NamespaceAlreadyAttached = 0x118,
+    NamespaceNotAttached = 0x11A,
+    ThinProvisioningNotSupported = 0x11B,
+    ControllerListInvalid = 0x11C,
     InvalidProtectionInformation = 0x181,
+    CommandSizeLimitExceeded = 0x183,
 
     // Media (type 2).
     WriteFault = 0x280,
     UnrecoveredRead = 0x281,
+    GuardCheckError = 0x282,
+    ApplicationTagCheckError = 0x283,
+    ReferenceTagCheckError = 0x284,
     CompareFailure = 0x285,
 
-    /// <summary>Not on the wire: the command is kept and completes later.</summary>
+    /// <summary>Not on the wire: the command is kept and completes later, in the slot that was reserved for it.</summary>
+    Kept = 0xFFFE,
+
+    /// <summary>Not on the wire: the command is kept and completes later, in a slot that is reserved then.</summary>
     Deferred = 0xFFFF,
 }

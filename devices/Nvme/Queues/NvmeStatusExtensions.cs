@@ -23,5 +23,6 @@ internal static class NvmeStatusExtensions
         or NvmeStatus.AbortedFailedFused
         or NvmeStatus.AbortedMissingFused
         or NvmeStatus.WriteFault
+        or NvmeStatus.FormatInProgress
         or NvmeStatus.UnrecoveredRead;
 }

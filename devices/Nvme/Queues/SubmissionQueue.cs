@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using Vfio.Abi;
-using Vfio.Iommu;
 
 namespace Vfio.Devices.Nvme;
 
@@ -9,7 +8,7 @@ namespace Vfio.Devices.Nvme;
 /// Whoever runs the queue holds <see cref="Turn"/>, around DMA and backend calls too; no register handler takes it, so that the host can
 /// always be answered. Lock order: <see cref="Turn"/>, then the device's state lock, then that of a completion queue.
 /// </remarks>
-internal sealed class SubmissionQueue(DmaSpace dma, int id, uint size, ulong address, int priority, CompletionQueue completions, NvmeRequest request)
+internal sealed class SubmissionQueue(int id, uint size, ulong address, int priority, CompletionQueue completions, NvmeRequest request)
 {
     private uint _tail;
     private volatile bool _closed;
@@ -75,7 +74,7 @@ internal sealed class SubmissionQueue(DmaSpace dma, int id, uint size, ulong add
         uint tail = Volatile.Read(ref _tail);
         uint available = tail >= Head ? tail - Head : size - Head;
         count = (int)Math.Min(available, (uint)commands.Length);
-        return count == 0 ? Errno.None : dma.Read(address + ((ulong)Head * NvmeCommand.Length), MemoryMarshal.AsBytes(commands[..count]));
+        return count == 0 ? Errno.None : request.Host.Read(address + ((ulong)Head * NvmeCommand.Length), MemoryMarshal.AsBytes(commands[..count]));
     }
 
     /// <summary>Takes the next command.</summary>

@@ -128,6 +128,7 @@ public sealed class LifecycleTests
         rig.Bar.Write32(0x24, 0x001F_001F);
         rig.Bar.Write64(0x28, submissions ? 0x0F00_0000_0000 : memory.Iova);
         rig.Bar.Write64(0x30, submissions ? memory.Iova : 0x0F00_0000_0000);
+        rig.EnableBus();
         rig.Bar.Write32(NvmeRig.Cc, NvmeRig.EnabledConfiguration);
         NvmeRig.WaitFor(() => rig.Status == Ready, "the controller does not get ready");
 
@@ -212,6 +213,7 @@ public sealed class LifecycleTests
             await using VfioConnection client = pair.Connect();
             Assert.Equal(0U, client.Bar(0).Read32(NvmeRig.Csts));
             using DmaBuffer memory = client.AllocateDma(64 * 1024);
+            client.Pci.Enable(PciCommand.MemorySpace | PciCommand.BusMaster);
             client.Bar(0).Write32(0x24, 0x003F_003F);
             client.Bar(0).Write64(0x28, memory.Iova);
             client.Bar(0).Write64(0x30, memory.Iova + 8192);

@@ -32,11 +32,11 @@ public sealed class NvmeDeviceTests
         Assert.Equal(0, rig.Admin.Execute(new RawCommand(0x06) { Prp1 = rig.Data.Iova }.Set(10, 1)).Status);
         Assert.Equal("S123                ", Encoding.ASCII.GetString(rig.Data.Slice(4, 20)));
         Assert.Equal("M 1", Encoding.ASCII.GetString(rig.Data.Slice(24, 40)).TrimEnd());
-        Assert.Equal(1U, BinaryPrimitives.ReadUInt32LittleEndian(rig.Data.Slice(516, 4)));
+        Assert.Equal(256U, BinaryPrimitives.ReadUInt32LittleEndian(rig.Data.Slice(516, 4)));
 
         Assert.Equal(0, rig.Admin.Execute(new RawCommand(0x06, nsid: 1) { Prp1 = rig.Data.Iova }.Set(10, 0)).Status);
         Assert.Equal(256UL, BinaryPrimitives.ReadUInt64LittleEndian(rig.Data.Span));
-        Assert.Equal(12, rig.Data.Span[130]);
+        Assert.Equal(12, rig.Data.Span[130 + (rig.Data.Span[26] * 4)]);
 
         Assert.Equal(0, rig.Admin.Execute(new RawCommand(0x06) { Prp1 = rig.Data.Iova }.Set(10, 2)).Status);
         Assert.Equal(1UL, BinaryPrimitives.ReadUInt64LittleEndian(rig.Data.Span));

@@ -7,4 +7,5 @@ namespace Vfio.Devices.Nvme.Tests.Conformance;
 /// <param name="IsAdmin">Whether it goes to the admin queue, else to I/O queue 1.</param>
 /// <param name="Status">Code and type.</param>
 /// <param name="Build">Makes the command. The rig has I/O queue pair 1, completion queue 2, and data at <see cref="NvmeRig.Data"/>.</param>
-internal sealed record StatusCase(string Name, bool IsAdmin, int Status, Func<NvmeRig, RawCommand> Build);
+/// <param name="Options">The controller when it is another than <see cref="StatusCases.Options"/>.</param>
+internal sealed record StatusCase(string Name, bool IsAdmin, int Status, Func<NvmeRig, RawCommand> Build, Func<NvmeOptions>? Options = null);

@@ -3,7 +3,7 @@ using Vfio.Devices.Nvme.Tests.Harness;
 namespace Vfio.Devices.Nvme.Tests.Conformance;
 
 /// <summary>The list of commands and fields with the status that NVMe Base 2.0 and the NVM Command Set 1.0 ask for; one row each.</summary>
-internal static class StatusCases
+internal static partial class StatusCases
 {
     private const int Success = 0x000;
     private const int InvalidOpcode = 0x001;
@@ -49,7 +49,7 @@ internal static class StatusCases
     public static IReadOnlyList<StatusCase> Rows { get; } =
     [
         .. Opcodes(), .. Flags(), .. Identify(), .. CreateCompletions(), .. CreateSubmissions(), .. Deletions(), .. SetFeatures(), .. GetFeatures(), .. Logs(), .. Aborts(),
-        .. Transfers("read", 0x02), .. Transfers("write", 0x01), .. Transfers("compare", 0x05), .. Lengths(), .. Pointers(), .. Sgls(), .. WriteZeroes(), .. Datasets(), .. Flushes(),
+        .. Transfers("read", 0x02), .. Transfers("write", 0x01), .. Transfers("compare", 0x05), .. Lengths(), .. Pointers(), .. Sgls(), .. WriteZeroes(), .. Datasets(), .. Flushes(), .. Formats(), .. Protection(), .. Copies(), .. Uncorrectable(), .. Management(), .. FurtherFeatures(),
     ];
 
     private static StatusCase Admin(string name, int status, Func<NvmeRig, RawCommand> build) => new(name, IsAdmin: true, status, build);
@@ -62,12 +62,12 @@ internal static class StatusCases
 
     private static IEnumerable<StatusCase> Opcodes()
     {
-        foreach (byte opcode in (byte[])[0x03, 0x07, 0x0B, 0x0D, 0x10, 0x11, 0x14, 0x15, 0x18, 0x19, 0x1A, 0x1C, 0x7C, 0x7D, 0x80, 0x81, 0x82, 0x84, 0xC0, 0xFF])
+        foreach (byte opcode in (byte[])[0x03, 0x07, 0x0B, 0x0D, 0x10, 0x11, 0x14, 0x15, 0x18, 0x19, 0x1A, 0x1C, 0x7D, 0x81, 0x82, 0x84, 0x86, 0xC0, 0xFF])
         {
             yield return Admin($"admin/opcode-{opcode:X2}", InvalidOpcode, opcode);
         }
 
-        foreach (byte opcode in (byte[])[0x03, 0x04, 0x06, 0x07, 0x0A, 0x0D, 0x0E, 0x11, 0x15, 0x19, 0x79, 0x7D, 0x80, 0xFF])
+        foreach (byte opcode in (byte[])[0x03, 0x06, 0x07, 0x0A, 0x0D, 0x0E, 0x11, 0x12, 0x15, 0x18, 0x79, 0x7D, 0x80, 0xFF])
         {
             yield return Io($"io/opcode-{opcode:X2}", InvalidOpcode, _ => new RawCommand(opcode, 1));
         }
@@ -90,7 +90,7 @@ internal static class StatusCases
         yield return Admin("identify/controller", Success, 0x06, d10: 1);
         yield return Admin("identify/namespace", Success, 0x06, nsid: 1, d10: 0);
         yield return Admin("identify/namespace-0", InvalidNamespace, 0x06, nsid: 0, d10: 0);
-        yield return Admin("identify/namespace-absent", InvalidNamespace, 0x06, nsid: 4, d10: 0);
+        yield return Admin("identify/namespace-inactive", Success, 0x06, nsid: 4, d10: 0);
         yield return Admin("identify/namespace-all", InvalidNamespace, 0x06, nsid: All, d10: 0);
         yield return Admin("identify/list", Success, 0x06, nsid: 0, d10: 2);
         yield return Admin("identify/list-after-last", Success, 0x06, nsid: 3, d10: 2);
@@ -98,17 +98,21 @@ internal static class StatusCases
         yield return Admin("identify/list-all", InvalidNamespace, 0x06, nsid: All, d10: 2);
         yield return Admin("identify/descriptors", Success, 0x06, nsid: 2, d10: 3);
         yield return Admin("identify/descriptors-0", InvalidNamespace, 0x06, nsid: 0, d10: 3);
-        yield return Admin("identify/descriptors-absent", InvalidNamespace, 0x06, nsid: 9, d10: 3);
+        yield return Admin("identify/descriptors-inactive", InvalidField, 0x06, nsid: 9, d10: 3);
         yield return Admin("identify/set-namespace", Success, 0x06, nsid: 1, d10: 5);
-        yield return Admin("identify/set-namespace-absent", InvalidNamespace, 0x06, nsid: 5, d10: 5);
+        yield return Admin("identify/set-namespace-inactive", Success, 0x06, nsid: 5, d10: 5);
         yield return Admin("identify/set-namespace-zoned", InvalidField, 0x06, nsid: 1, d10: 5, d11: 2U << 24);
+        yield return Admin("identify/namespace-above", InvalidNamespace, 0x06, nsid: 257, d10: 0);
+        yield return Admin("identify/descriptors-above", InvalidNamespace, 0x06, nsid: 257, d10: 3);
+        yield return Admin("identify/set-namespace-above", InvalidNamespace, 0x06, nsid: 257, d10: 5);
+        yield return Admin("identify/common-namespace-above", InvalidNamespace, 0x06, nsid: 257, d10: 8);
         yield return Admin("identify/set-controller", Success, 0x06, d10: 6);
         yield return Admin("identify/set-controller-zoned", InvalidField, 0x06, d10: 6, d11: 2U << 24);
         yield return Admin("identify/set-list", Success, 0x06, d10: 7);
         yield return Admin("identify/set-list-key-value", InvalidField, 0x06, d10: 7, d11: 1U << 24);
         yield return Admin("identify/common-namespace", Success, 0x06, nsid: 1, d10: 8);
-        yield return Admin("identify/common-namespace-absent", InvalidNamespace, 0x06, nsid: 77, d10: 8);
-        foreach (uint structure in (uint[])[0x04, 0x09, 0x0F, 0x17, 0x20, 0x80, 0xFF])
+        yield return Admin("identify/common-namespace-inactive", Success, 0x06, nsid: 77, d10: 8);
+        foreach (uint structure in (uint[])[0x04, 0x09, 0x0F, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x17, 0x1A, 0x20, 0x80, 0xFF])
         {
             yield return Admin($"identify/structure-{structure:X2}", InvalidField, 0x06, nsid: 1, d10: structure);
         }
@@ -186,19 +190,20 @@ internal static class StatusCases
     {
         static StatusCase Case(string name, int status, uint feature, uint value = 0, uint nsid = 0) => Admin($"set-features/{name}", status, 0x09, nsid, feature, value);
 
-        foreach (uint feature in (uint[])[0x00, 0x03, 0x0C, 0x0D, 0x0E, 0x0F, 0x10, 0x11, 0x7E, 0x80, 0xC0, 0xFF])
+        foreach (uint feature in (uint[])[0x00, 0x03, 0x0C, 0x0D, 0x0F, 0x10, 0x11, 0x7E, 0x80, 0x82, 0x83, 0xC0, 0xFF])
         {
             yield return Case($"feature-{feature:X2}", InvalidField, feature);
         }
 
-        foreach (uint feature in (uint[])[0x01, 0x02, 0x04, 0x06, 0x08, 0x0A, 0x0B])
+        foreach (uint feature in (uint[])[0x01, 0x02, 0x04, 0x06, 0x08, 0x0A, 0x0B, 0x0E, 0x81])
         {
             yield return Case($"feature-{feature:X2}-good", Success, feature);
             yield return Case($"feature-{feature:X2}-saved", FeatureNotSaveable, feature | (1U << 31));
             yield return Case($"feature-{feature:X2}-of-namespace", FeatureNotPerNamespace, feature, nsid: 1);
         }
 
-        yield return Case("feature-01-of-absent-namespace", InvalidNamespace, 0x01, nsid: 8);
+        yield return Case("feature-01-of-absent-namespace", InvalidField, 0x01, nsid: 8);
+        yield return Case("feature-01-of-invalid-namespace", InvalidNamespace, 0x01, nsid: 257);
         yield return Case("feature-01-of-all", Success, 0x01, nsid: All);
         yield return Case("power-state-1", InvalidField, 0x02, 1);
         yield return Case("temperature-sensor-1", InvalidField, 0x04, 1U << 16);
@@ -208,7 +213,7 @@ internal static class StatusCases
         yield return Case("recovery-namespace", Success, 0x05, 10, nsid: 1);
         yield return Case("recovery-all", Success, 0x05, 10, nsid: All);
         yield return Case("recovery-namespace-0", InvalidNamespace, 0x05, nsid: 0);
-        yield return Case("recovery-namespace-absent", InvalidNamespace, 0x05, nsid: 4);
+        yield return Case("recovery-namespace-absent", InvalidField, 0x05, nsid: 4);
         yield return Case("recovery-dulbe", InvalidField, 0x05, 1U << 16, nsid: 1);
         yield return Case("queues-after-creation", SequenceError, 0x07, 0x0003_0003);
         yield return Case("queues-nsq-ffff", InvalidField, 0x07, 0x0000_FFFF);
@@ -222,12 +227,12 @@ internal static class StatusCases
     {
         static StatusCase Case(string name, int status, uint feature, uint value = 0, uint nsid = 0) => Admin($"get-features/{name}", status, 0x0A, nsid, feature, value);
 
-        foreach (uint feature in (uint[])[0x00, 0x03, 0x0C, 0x0E, 0x10, 0x80, 0xFF])
+        foreach (uint feature in (uint[])[0x00, 0x03, 0x0C, 0x10, 0x80, 0x82, 0xFF])
         {
             yield return Case($"feature-{feature:X2}", InvalidField, feature);
         }
 
-        foreach (uint feature in (uint[])[0x01, 0x02, 0x04, 0x06, 0x07, 0x08, 0x09, 0x0A, 0x0B])
+        foreach (uint feature in (uint[])[0x01, 0x02, 0x04, 0x06, 0x07, 0x08, 0x09, 0x0A, 0x0B, 0x0E, 0x81])
         {
             for (uint select = 0; select <= 3; select++)
             {
@@ -262,7 +267,7 @@ internal static class StatusCases
 
         yield return Case("namespace-0", Success, 2, nsid: 0);
         yield return Case("health-of-namespace", InvalidField, 2, nsid: 1);
-        yield return Case("namespace-absent", InvalidNamespace, 2, nsid: 4);
+        yield return Case("namespace-absent", InvalidField, 2, nsid: 4);
         yield return Case("offset", Success, 1, offset: 64);
         yield return Case("offset-at-end", Success, 2, offset: 512);
         yield return Case("offset-behind-end", InvalidField, 2, offset: 516);
@@ -295,7 +300,9 @@ internal static class StatusCases
         yield return Case("overflow-to-zero", LbaOutOfRange, ulong.MaxValue, blocks: 1);
         yield return Case("shifted-overflow", LbaOutOfRange, 1UL << 55, blocks: 1);
         yield return Case("namespace-0", InvalidNamespace, nsid: 0);
-        yield return Case("namespace-absent", InvalidNamespace, nsid: 4);
+        yield return Case("namespace-absent", InvalidField, nsid: 4);
+        yield return Case("namespace-256", InvalidField, nsid: 256);
+        yield return Case("namespace-257", InvalidNamespace, nsid: 257);
         yield return Case("namespace-all", InvalidNamespace, nsid: All);
         yield return Case("namespace-2", Success, 63, nsid: 2, blockSize: 4096);
         yield return Case("namespace-2-behind-the-end", LbaOutOfRange, 64, nsid: 2, blockSize: 4096);
@@ -317,7 +324,7 @@ internal static class StatusCases
         });
         yield return Io("verify/good", Success, rig => rig.Transfer(0x0C, 0, 8));
         yield return Io("verify/behind-the-end", LbaOutOfRange, rig => rig.Transfer(0x0C, Blocks, 1));
-        yield return Io("verify/namespace-absent", InvalidNamespace, rig => rig.Transfer(0x0C, 0, 1, nsid: 9));
+        yield return Io("verify/namespace-absent", InvalidField, rig => rig.Transfer(0x0C, 0, 1, nsid: 9));
         yield return Io("verify/above-limit", InvalidField, rig => rig.Transfer(0x0C, 0, 2049));
     }
 
@@ -417,7 +424,7 @@ internal static class StatusCases
 
     private static IEnumerable<StatusCase> Flushes()
     {
-        foreach ((uint nsid, int status) in ((uint, int)[])[(1, Success), (2, Success), (3, Success), (All, Success), (0, InvalidNamespace), (4, InvalidNamespace)])
+        foreach ((uint nsid, int status) in ((uint, int)[])[(1, Success), (2, Success), (3, Success), (All, Success), (0, InvalidNamespace), (4, InvalidField), (257, InvalidNamespace)])
         {
             yield return Io($"flush/namespace-{nsid:X}", status, _ => new RawCommand(0x00, nsid));
         }

@@ -14,7 +14,7 @@ public sealed class StatusTests
     public async Task Command_gets_its_status(string name)
     {
         StatusCase row = s_rows[name];
-        await using var rig = new NvmeRig(StatusCases.Options);
+        await using var rig = new NvmeRig(row.Options?.Invoke() ?? StatusCases.Options);
         RawQueue queue = rig.CreateQueue(1);
         Assert.Equal(0, rig.Admin.Execute(NvmeRig.CreateCompletions(new RawQueue(rig, 2, 16, queue.Submissions, rig.Allocate(4096)))).Status);
 

@@ -54,6 +54,8 @@ internal sealed class NvmeRig : IAsyncDisposable
 
     private void Enable(int entries, uint configuration, DmaBuffer submissions, DmaBuffer completions)
     {
+        // A connection's reset takes bus mastering away.
+        EnableBus();
         Admin = new RawQueue(this, 0, entries, submissions, completions);
         Bar.Write32(0x24, (uint)(entries - 1) | ((uint)(entries - 1) << 16));
         Bar.Write64(0x28, Admin.Submissions.Iova);
@@ -74,6 +76,9 @@ internal sealed class NvmeRig : IAsyncDisposable
         Admin.Completions.Span.Clear();
         Enable(Admin.Size, EnabledConfiguration, Admin.Submissions, Admin.Completions);
     }
+
+    /// <summary>Lets the controller reach memory.</summary>
+    public void EnableBus() => Connection.Pci.Enable(PciCommand.MemorySpace | PciCommand.BusMaster);
 
     public void Disable()
     {
