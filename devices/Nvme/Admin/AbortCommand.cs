@@ -3,8 +3,8 @@ using Vfio.Abi;
 namespace Vfio.Devices.Nvme;
 
 /// <summary>
-/// Abort (NVMe Base 2.0 §5.1). Commands are executed as they are fetched, so that only requests for asynchronous events can be aborted;
-/// for all others the answer is that they were not.
+/// Abort (NVMe Base 2.0 §5.1): requests for asynchronous events, and I/O commands that were fetched and wait behind one that takes long. For one
+/// that is being executed, or not fetched yet, the answer is that it was not aborted.
 /// </summary>
 internal static class AbortCommand
 {
@@ -15,13 +15,20 @@ internal static class AbortCommand
         uint queue = request.Command.Dword10 & 0xFFFF;
         ushort commandId = (ushort)(request.Command.Dword10 >> 16);
         request.Result = NotAborted;
-        if (queue != 0 && request.Controller.FindSubmissions(queue) is null)
+        SubmissionQueue? submissions = request.Controller.FindSubmissions(queue);
+        if (queue != 0 && submissions is null)
         {
             return request.Refuse(NvmeStatus.InvalidField, location: 40);
         }
 
+        if (queue != 0)
+        {
+            request.Result = submissions!.TryAbort(commandId) ? 0 : NotAborted;
+            return NvmeStatus.Success;
+        }
+
         CompletionQueue completions = request.Queue.Completions;
-        if (queue == 0 && completions.Reserve(1) == 1)
+        if (completions.Reserve(1) == 1)
         {
             if (request.Controller.Events.TryRemove(commandId))
             {

@@ -31,6 +31,7 @@ internal static class AdminCommands
             AdminOpcode.AsyncEventRequest => AsyncEventRequestCommand.Execute(request),
             AdminOpcode.NamespaceManagement when request.Controller.ManagesNamespaces => NamespaceManagementCommand.Execute(request),
             AdminOpcode.NamespaceAttachment when request.Controller.ManagesNamespaces => NamespaceAttachmentCommand.Execute(request),
+            AdminOpcode.DoorbellBufferConfig when request.Controller.OffersShadowDoorbells => DoorbellBufferConfigCommand.Execute(request),
             AdminOpcode.FormatNvm => FormatCommand.Execute(request),
             _ => request.Refuse(NvmeStatus.InvalidOpcode, location: 0),
         };

@@ -15,5 +15,6 @@ internal enum AdminOpcode : byte
     AsyncEventRequest = 0x0C,
     NamespaceManagement = 0x0D,
     NamespaceAttachment = 0x15,
+    DoorbellBufferConfig = 0x7C,
     FormatNvm = 0x80,
 }

@@ -13,6 +13,9 @@ internal static class IdentifyData
     /// <summary>OACS: Format NVM.</summary>
     private const ushort OptionalAdminCommands = 1 << 1;
 
+    /// <summary>OACS: Doorbell Buffer Config.</summary>
+    private const ushort ShadowDoorbells = 1 << 8;
+
     /// <summary>OACS: Namespace Management and Attachment.</summary>
     private const ushort ManagesNamespaces = 1 << 3;
 
@@ -40,7 +43,7 @@ internal static class IdentifyData
         BinaryPrimitives.WriteUInt32LittleEndian(page[92..], EventQueue.NamespacesWanted);          // OAES
         BinaryPrimitives.WriteUInt32LittleEndian(page[96..], 1);                                    // CTRATT: host identifiers of 128 bits
         page[111] = 1;                                                                              // CNTRLTYPE: I/O controller
-        BinaryPrimitives.WriteUInt16LittleEndian(page[256..], (ushort)(OptionalAdminCommands | (controller.ManagesNamespaces ? ManagesNamespaces : 0)));
+        BinaryPrimitives.WriteUInt16LittleEndian(page[256..], (ushort)(OptionalAdminCommands | (controller.ManagesNamespaces ? ManagesNamespaces : 0) | (controller.OffersShadowDoorbells ? ShadowDoorbells : 0)));
         page[258] = 3;                                                                              // ACL
         page[259] = EventQueue.Limit - 1;                                                           // AERL
         page[260] = 0x03;                                                                           // FRMW: one slot, read only

@@ -39,10 +39,15 @@ internal sealed partial class NvmeController
     /// <summary>Completions were posted: interrupts once for all of them.</summary>
     public void Notify(CompletionQueue completions)
     {
-        if (!completions.Interrupts || !completions.HasEntries)
+        if (completions.Interrupts && completions.HasEntries && !CanWait(completions))
         {
-            return;
+            Interrupt(completions);
         }
+    }
+
+    private void Interrupt(CompletionQueue completions)
+    {
+        completions.Tell();
 
         if (_device.Interrupts.Mode == InterruptMode.Msix)
         {

@@ -118,6 +118,8 @@ internal sealed partial class NvmeController
         Events.Clear();
         Changed.Clear();
         _messagesPending = 0;
+        _shadow = null;
+        Interlocked.Exchange(ref _isCoalescing, 0);
         if (_isStarted)
         {
             _device.Interrupts.SetIntx(false);

@@ -20,6 +20,9 @@ internal sealed partial class NvmeController
 
     private ulong _allocatedBytes;
 
+    /// <summary>Whether any command may take long enough to be worth an abort of those behind it.</summary>
+    private volatile bool _mayWait;
+
     /// <summary>Which namespaces have changed since the host read log page 04h.</summary>
     public ChangedNamespaces Changed { get; } = new();
 
@@ -281,6 +284,7 @@ internal sealed partial class NvmeController
             int index = BlockFormat.IndexOf(options.BlockSize, options.MetadataSize);
             BlockFormat format = BlockFormat.TryCreate(index, options.IsMetadataExtended, options.Protection, isProtectionFirst: false, backend.Length, metadata is not null)
                 ?? throw new ArgumentException($"Namespace {id} has {backend.Length} bytes and {(metadata is null ? "nowhere to keep metadata" : "metadata")}: it cannot have blocks of {options.BlockSize} + {options.MetadataSize} bytes.", nameof(options));
+            _mayWait |= backend.MayWait || metadata is { MayWait: true };
             return new NvmeNamespace(id, backend, metadata, unreadable, format, MakeLocks(), _options.Serial, generation);
         }
         catch

@@ -30,6 +30,7 @@ internal sealed partial class NvmeController
     /// <summary>Adds a completion queue.</summary>
     public void AddCompletions(CompletionQueue queue)
     {
+        ResetShadow(queue.Id, isHead: true);
         lock (StateLock)
         {
             ClearDoorbell(queue.Id, isHead: true);
@@ -40,6 +41,7 @@ internal sealed partial class NvmeController
     /// <summary>Adds a submission queue.</summary>
     public void AddSubmissions(int id, uint size, ulong address, int priority, CompletionQueue completions)
     {
+        ResetShadow(id, isHead: false);
         lock (StateLock)
         {
             NvmeRequest request = _requests[id] ??= new NvmeRequest(this);
@@ -112,6 +114,11 @@ internal sealed partial class NvmeController
 
         if (status.IsLogged())
         {
+            if (status.IsMediaError())
+            {
+                Interlocked.Increment(ref _mediaErrors);
+            }
+
             Errors.Add(queue.Id, request.Command, status, request.ErrorLocation, request.ErrorBlock);
         }
 
@@ -151,6 +158,11 @@ internal sealed partial class NvmeController
         {
             lock (queue.Turn)
             {
+                if (_shadow is { } shadow)
+                {
+                    RunWithShadow(queue, shadow);
+                }
+
                 while (!queue.IsClosed && RunBatch(queue))
                 {
                 }
@@ -168,14 +180,21 @@ internal sealed partial class NvmeController
         }
 
         CompletionQueue completions = queue.Completions;
+        NvmeRequest request = queue.Request;
+        request.Serve(queue);
         int reserved = completions.Reserve(BatchLength);
+        if (reserved < BatchLength && _shadow is { } shadow)
+        {
+            // The host may have made room; if not, it is to say when it does.
+            SyncHead(queue, shadow, asks: reserved == 0);
+            reserved += completions.Reserve(BatchLength - reserved);
+        }
+
         if (reserved == 0)
         {
             return false;
         }
 
-        NvmeRequest request = queue.Request;
-        request.Serve(queue);
         Span<NvmeCommand> commands = request.Batch;
         Errno error = queue.Peek(commands[..reserved], out int count);
         if (error != Errno.None)
@@ -189,17 +208,40 @@ internal sealed partial class NvmeController
             return false;
         }
 
+        bool mayWait = _mayWait;
+        if (mayWait)
+        {
+            queue.BeginBatch(count);
+        }
+
         for (int i = 0; i < count && !queue.IsClosed; i++)
         {
             queue.Advance();
-            if (Execute(queue, commands[i]))
+            if (mayWait && !queue.TryStart())
+            {
+                request.Begin(commands[i]);
+                Complete(request, NvmeStatus.AbortRequested);
+                reserved--;
+            }
+            else if (Execute(queue, commands[i]))
             {
                 reserved--;
             }
         }
 
+        if (mayWait)
+        {
+            queue.BeginBatch(0);
+        }
+
         completions.Release(reserved);
         Notify(completions);
+        if (_shadow is { } doorbells && _device.Interrupts.Mode != InterruptMode.Msix)
+        {
+            // The pin, and INTMC, follow the head.
+            SyncHead(queue, doorbells, asks: true);
+        }
+
         return true;
     }
 

@@ -68,6 +68,11 @@ internal sealed partial class NvmeController
         {
             Events.Report(AsyncEvent.InvalidDoorbellRegister);
         }
+        else if (queue != 0 && _shadow is not null)
+        {
+            // The index is in the host's memory, where it may be newer.
+            _works[queue]!.Schedule();
+        }
         else if (!submissions.MoveTail(value))
         {
             Events.Report(AsyncEvent.InvalidDoorbellValue);
@@ -99,6 +104,12 @@ internal sealed partial class NvmeController
         if (_completions[queue] is not { } completions)
         {
             Events.Report(AsyncEvent.InvalidDoorbellRegister);
+            return;
+        }
+
+        if (queue != 0 && _shadow is not null)
+        {
+            ScheduleUsers(completions);
             return;
         }
 

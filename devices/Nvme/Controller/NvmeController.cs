@@ -17,6 +17,7 @@ internal sealed partial class NvmeController : IDisposable
     private DeviceWork? _events;
     private DeviceWork? _format;
     private bool _isStarted;
+    private long _mediaErrors;
 
     public NvmeController(NvmeDevice device, NvmeOptions options)
     {
@@ -62,6 +63,12 @@ internal sealed partial class NvmeController : IDisposable
     /// <summary>What deleted queues have done.</summary>
     public IoStatistics Retired { get; } = new();
 
+    /// <summary>When the controller was made, by <see cref="Milliseconds"/>.</summary>
+    public long PowerOnTime { get; private set; }
+
+    /// <summary>Media and data integrity errors since then.</summary>
+    public long MediaErrors => Interlocked.Read(ref _mediaErrors);
+
     /// <summary>Milliseconds of a clock that only goes forward.</summary>
     public long Milliseconds => _device.Milliseconds;
 
@@ -82,7 +89,9 @@ internal sealed partial class NvmeController : IDisposable
         _life = _device.CreateWork("controller", Live);
         _events = _device.CreateWork("events", _ => Events.Post());
         _poller = _device.CreateWork("poller", Poll, longRunning: true);
+        _coalescer = _device.CreateWork("coalescing", _ => EndCoalescing());
         _format = _device.CreateWork("format", Formats.Run, longRunning: true);
+        PowerOnTime = Milliseconds;
         _isStarted = true;
     }
 

@@ -49,7 +49,7 @@ internal sealed class FeatureSet
     /// <summary>Completion queues that the host may create.</summary>
     public int CompletionQueues { get; set; }
 
-    /// <summary>THR and TIME. Completions are coalesced by what is executed at a time, whatever these are.</summary>
+    /// <summary>THR in bits 7:0, TIME in units of 100 µs in bits 15:8.</summary>
     public uint Coalescing { get; set; }
 
     /// <summary>DN: whether AWUN and NAWUN are not asked for.</summary>

@@ -48,6 +48,8 @@ internal static class LogPages
         BinaryPrimitives.WriteInt64LittleEndian(page[64..], sum.ReadCommands);              // Host read commands
         BinaryPrimitives.WriteInt64LittleEndian(page[80..], sum.WriteCommands);             // Host write commands
         BinaryPrimitives.WriteUInt64LittleEndian(page[112..], 1);                           // Power cycles
+        BinaryPrimitives.WriteInt64LittleEndian(page[128..], (controller.Milliseconds - controller.PowerOnTime) / 3_600_000); // Power on hours
+        BinaryPrimitives.WriteInt64LittleEndian(page[160..], controller.MediaErrors);       // Media and data integrity errors
         BinaryPrimitives.WriteUInt64LittleEndian(page[176..], controller.Errors.Count);     // Error log entries
         return 512;
     }
@@ -65,6 +67,11 @@ internal static class LogPages
     public static int WriteCommandEffects(Span<byte> page, NvmeController controller)
     {
         BinaryPrimitives.WriteUInt32LittleEndian(page[((int)AdminOpcode.FormatNvm * 4)..], IsSupported | ChangesBlocks | ChangesNamespace | IsAloneInNamespace);
+        if (controller.OffersShadowDoorbells)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(page[((int)AdminOpcode.DoorbellBufferConfig * 4)..], IsSupported);
+        }
+
         if (controller.ManagesNamespaces)
         {
             BinaryPrimitives.WriteUInt32LittleEndian(page[((int)AdminOpcode.NamespaceManagement * 4)..], IsSupported | ChangesInventory);

@@ -21,6 +21,7 @@ internal sealed class CompletionQueue(NvmeController controller, int id, uint si
     private uint _tail;
     private uint _reserved;
     private uint _head;
+    private uint _told;
     private int _starved;
     private bool _phase = true;
     private volatile bool _closed;
@@ -37,8 +38,20 @@ internal sealed class CompletionQueue(NvmeController controller, int id, uint si
     /// <summary>How many submission queues post here. Guarded by the device's state lock.</summary>
     public int Users { get; set; }
 
-    /// <summary>What the poller last saw in the shared doorbell.</summary>
+    /// <summary>What was last seen in the doorbell in memory: the shared one, or the host's. Guarded by <see cref="HeadTurn"/>, or the poller's.</summary>
     public uint SeenHead { get; set; }
+
+    /// <summary>Held by whoever takes over the head from a doorbell in the host's memory.</summary>
+    public Lock HeadTurn { get; } = new();
+
+    /// <summary>Index behind the last completion that the host has taken.</summary>
+    public uint Head => Volatile.Read(ref _head);
+
+    /// <summary>Completions since the last interrupt.</summary>
+    public uint SilentCount => Distance(Volatile.Read(ref _told), Volatile.Read(ref _tail));
+
+    /// <summary>There is an interrupt for everything that was posted before.</summary>
+    public void Tell() => Volatile.Write(ref _told, Volatile.Read(ref _tail));
 
     /// <summary>Whether entries wait for the host: the level of a pin.</summary>
     public bool HasEntries => Volatile.Read(ref _head) != Volatile.Read(ref _tail);

@@ -15,6 +15,9 @@ internal static class NvmeStatusExtensions
     /// <summary>Whether the error log gets an entry: for all errors but that the host took a command back.</summary>
     public static bool IsLogged(this NvmeStatus status) => status is not (NvmeStatus.Success or NvmeStatus.AbortRequested);
 
+    /// <summary>Whether the health log counts it among media and data integrity errors. A compare that finds a difference is none.</summary>
+    public static bool IsMediaError(this NvmeStatus status) => (int)status >> 8 == 2 && status != NvmeStatus.CompareFailure;
+
     private static bool MayRetry(this NvmeStatus status) => status is NvmeStatus.Success
         or NvmeStatus.InternalError
         or NvmeStatus.DataTransferError

@@ -10,6 +10,11 @@ namespace Vfio.Devices.Nvme;
 /// </remarks>
 internal sealed class SubmissionQueue(int id, uint size, ulong address, int priority, CompletionQueue completions, NvmeRequest request)
 {
+    /// <summary>Guards which commands of the batch are aborted, and encloses nothing. Only used where commands may wait.</summary>
+    private readonly Lock _abortLock = new();
+    private readonly bool[] _isAborted = new bool[NvmeController.BatchLength];
+    private int _next;
+    private int _fetched;
     private uint _tail;
     private volatile bool _closed;
 
@@ -34,7 +39,7 @@ internal sealed class SubmissionQueue(int id, uint size, ulong address, int prio
     /// <summary>The queue was deleted or the controller stopped: nothing of it may reach the host any more.</summary>
     public bool IsClosed => _closed;
 
-    /// <summary>What the poller last saw in the shared doorbell.</summary>
+    /// <summary>What was last seen in the doorbell in memory: the shared one, or the host's. Guarded by <see cref="Turn"/>, or the poller's.</summary>
     public uint SeenTail { get; set; }
 
     /// <summary>The first command of a fused pair waits for the second. Guarded by <see cref="Turn"/>.</summary>
@@ -62,6 +67,9 @@ internal sealed class SubmissionQueue(int id, uint size, ulong address, int prio
         return true;
     }
 
+    /// <summary>Index behind the last command that the host has submitted.</summary>
+    public uint Tail => Volatile.Read(ref _tail);
+
     /// <summary>Whether commands wait.</summary>
     public bool HasCommands => Volatile.Read(ref _tail) != Head;
 
@@ -75,6 +83,46 @@ internal sealed class SubmissionQueue(int id, uint size, ulong address, int prio
         uint available = tail >= Head ? tail - Head : size - Head;
         count = (int)Math.Min(available, (uint)commands.Length);
         return count == 0 ? Errno.None : request.Host.Read(address + ((ulong)Head * NvmeCommand.Length), MemoryMarshal.AsBytes(commands[..count]));
+    }
+
+    /// <summary>Commands that were fetched wait to be executed, and may be aborted until they are begun.</summary>
+    public void BeginBatch(int count)
+    {
+        lock (_abortLock)
+        {
+            Array.Clear(_isAborted);
+            _next = 0;
+            _fetched = count;
+        }
+    }
+
+    /// <summary>The next command of the batch begins.</summary>
+    /// <returns>False when it was aborted.</returns>
+    public bool TryStart()
+    {
+        lock (_abortLock)
+        {
+            return !_isAborted[_next++];
+        }
+    }
+
+    /// <summary>Aborts a command that was fetched and has not begun. Any thread.</summary>
+    /// <returns>False when there is none with this identifier.</returns>
+    public bool TryAbort(ushort commandId)
+    {
+        lock (_abortLock)
+        {
+            for (int i = _next; i < _fetched; i++)
+            {
+                if (request.Batch[i].CommandId == commandId && !_isAborted[i])
+                {
+                    _isAborted[i] = true;
+                    return true;
+                }
+            }
+
+            return false;
+        }
     }
 
     /// <summary>Takes the next command.</summary>
