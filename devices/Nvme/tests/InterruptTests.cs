@@ -85,4 +85,39 @@ public sealed class InterruptTests
 
         Assert.Fail("no such capability");
     }
+
+    [Fact]
+    public async Task Interrupts_wait_for_the_threshold_or_the_time()
+    {
+        var clock = new ManualTime();
+        await using var rig = new NvmeRig(new NvmeOptions { Queues = 2 }, clock: clock);
+        using InterruptSet interrupts = rig.Connection.EnableInterrupts(PciInterrupt.Msix, count: 3);
+        Enable(rig, capability: 0x11, 0x8000);
+        RawQueue queue = rig.CreateQueue(1, vector: 1, interrupts: true);
+        RawQueue other = rig.CreateQueue(2, vector: 2, interrupts: true);
+
+        // Four completions or 1 ms, but vector 2 at once.
+        Assert.Equal(0, rig.Admin.Execute(new RawCommand(0x09).Set(10, 8).Set(11, 3 | (10U << 8))).Status);
+        Assert.Equal(0, rig.Admin.Execute(new RawCommand(0x09).Set(10, 9).Set(11, 2 | (1U << 16))).Status);
+        Assert.Equal(0, other.Execute(rig.Transfer(0x02, 0, 1)).Status);
+        Assert.True(interrupts[2].Wait(s_patience));
+
+        // The completions are not taken: those that are need no interrupt.
+        queue.Submit(rig.Transfer(0x02, 0, 1));
+        Assert.Equal(0, queue.Take(ring: false).Status);
+        Assert.False(interrupts[1].Wait(s_moment));
+        clock.Advance(TimeSpan.FromMicroseconds(999));
+        Assert.False(interrupts[1].Wait(s_moment));
+        clock.Advance(TimeSpan.FromMicroseconds(1));
+        Assert.True(interrupts[1].Wait(s_patience));
+
+        for (int i = 0; i < 4; i++)
+        {
+            Assert.False(interrupts[1].Wait(TimeSpan.Zero));
+            queue.Submit(rig.Transfer(0x02, 0, 1));
+            Assert.Equal(0, queue.Take(ring: false).Status);
+        }
+
+        Assert.True(interrupts[1].Wait(s_patience));
+    }
 }

@@ -15,11 +15,12 @@ internal sealed class NvmeRig : IAsyncDisposable
     private readonly List<DmaBuffer> _buffers = [];
     private ulong _nextIova = 0x1000_0000;
 
-    public NvmeRig(NvmeOptions? options = null, bool overSocket = false, bool enable = true, VfioUserServerOptions? server = null, VfioUserClientOptions? client = null)
+    public NvmeRig(
+        NvmeOptions? options = null, bool overSocket = false, bool enable = true, VfioUserServerOptions? server = null, VfioUserClientOptions? client = null, TimeProvider? clock = null)
     {
         Pair = overSocket || server is not null
             ? DevicePair.OverSocket(() => new NvmeDevice(options), new DevicePairOptions { Server = server, Client = client })
-            : DevicePair.Local(() => new NvmeDevice(options));
+            : DevicePair.Local(() => new NvmeDevice(options), new DevicePairOptions { Host = clock is null ? null : new VfioHostOptions { TimeProvider = clock } });
         Data = Allocate(2 << 20);
         if (enable)
         {
@@ -79,6 +80,13 @@ internal sealed class NvmeRig : IAsyncDisposable
 
     /// <summary>Lets the controller reach memory.</summary>
     public void EnableBus() => Connection.Pci.Enable(PciCommand.MemorySpace | PciCommand.BusMaster);
+
+    /// <summary>Takes the bus from the controller.</summary>
+    public void DisableBus()
+    {
+        PciFunctionConfig pci = Connection.Pci;
+        pci.Command &= ~PciCommand.BusMaster;
+    }
 
     public void Disable()
     {

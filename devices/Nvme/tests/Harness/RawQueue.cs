@@ -14,6 +14,10 @@ internal sealed class RawQueue(NvmeRig rig, int id, int size, DmaBuffer submissi
 
     public int Size => size;
 
+    public int Tail => _tail;
+
+    public int Head => _head;
+
     public DmaBuffer Submissions => submissions;
 
     public DmaBuffer Completions => completions;

@@ -1,0 +1,31 @@
+using Vfio.Devices.Nvme.Tests.Harness;
+
+namespace Vfio.Devices.Nvme.Tests;
+
+/// <summary>Abort of I/O commands.</summary>
+public sealed class AbortTests
+{
+    [Fact]
+    public async Task Commands_that_wait_behind_a_slow_one_can_be_aborted()
+    {
+        TestBackend? backend = null;
+        await using var rig = new NvmeRig(new NvmeOptions { Namespaces = [new() { Backend = size => backend = new TestBackend(size) { MayWait = true } }] });
+        RawQueue queue = rig.CreateQueue(1);
+        backend!.Gate.Reset();
+        backend.Arrived.Reset();
+        ushort running = queue.Put(rig.Transfer(0x02, 0, 1));
+        ushort waiting = queue.Put(rig.Transfer(0x02, 0, 1));
+        ushort last = queue.Submit(rig.Transfer(0x02, 0, 1));
+        Assert.True(backend.Arrived.Wait(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken));
+
+        RawCommand Abort(ushort cid) => new RawCommand(0x08).Set(10, 1 | ((uint)cid << 16));
+        Assert.Equal(1U, rig.Admin.Execute(Abort(running)).Result);
+        Assert.Equal(0U, rig.Admin.Execute(Abort(waiting)).Result);
+        Assert.Equal(1U, rig.Admin.Execute(Abort(waiting)).Result);
+        backend.Gate.Set();
+
+        RawCompletion[] completions = [queue.Take(), queue.Take(), queue.Take()];
+        Assert.Equal([(running, 0), (waiting, 7), (last, 0)], completions.Select(static c => (c.Cid, c.Status)));
+        Assert.Equal(1U, rig.Admin.Execute(Abort(last)).Result);
+    }
+}
