@@ -110,6 +110,49 @@ public sealed class NvmeGuestTests
         Assert.Equal(lines[1], lines[0]);
     }
 
+    [Theory]
+    [InlineData(512)]
+    [InlineData(4096)]
+    public async Task Linux_writes_and_checks_protection_information(int blockSize)
+    {
+        using var scratch = new ScratchFolder();
+        await using var served = new ServedNvme(scratch, new NvmeOptions { Namespaces = [new() { Size = 16 << 20, BlockSize = blockSize, MetadataSize = 8, Protection = 1 }] });
+        await using GuestMachine guest = await GuestMachine.BootAsync(new GuestOptions { Devices = [served.Device.At(4)] });
+        await guest.WaitUntilAsync("[ -b /dev/nvme0n1 ]");
+        Assert.Equal($"{(16 << 20) / 512} {blockSize}", await guest.RunAsync("echo $(cat /sys/block/nvme0n1/size /sys/block/nvme0n1/queue/logical_block_size)"));
+
+        string sums = await guest.RunAsync("""
+            dd if=/dev/urandom of=/tmp/out bs=64k count=64 2>/dev/null
+            dd if=/tmp/out of=/dev/nvme0n1 bs=64k seek=3 conv=fsync 2>/dev/null || exit 1
+            echo 3 >/proc/sys/vm/drop_caches
+            dd if=/dev/nvme0n1 bs=64k skip=3 count=64 2>/dev/null | md5sum | cut -c1-32
+            md5sum </tmp/out | cut -c1-32
+            """);
+        string[] lines = sums.Split('\n');
+        Assert.Equal(lines[1], lines[0]);
+        Assert.Equal("T10-DIF-TYPE1-CRC", await guest.RunAsync("cat /sys/block/nvme0n1/integrity/format"));
+        await guest.RunAsync("! dmesg | grep -E 'nvme.*(error|timeout|failed|I/O|invalid|bogus|bad)'");
+    }
+
+    [Fact]
+    public async Task Linux_finds_namespaces_that_come_and_loses_those_that_go()
+    {
+        using var scratch = new ScratchFolder();
+        await using var served = new ServedNvme(scratch, new NvmeOptions { Namespaces = [new() { Size = 4 << 20 }] });
+        await using GuestMachine guest = await GuestMachine.BootAsync(new GuestOptions { Devices = [served.Device.At(4)] });
+        await guest.WaitUntilAsync("[ -b /dev/nvme0n1 ]");
+
+        uint id = served.Controller.AttachNamespace(new NvmeNamespaceOptions { Size = 8 << 20, BlockSize = 4096 });
+        await guest.WaitUntilAsync($"grep -lx {id} /sys/block/nvme0n*/nsid");
+        string disk = await guest.RunAsync($"basename $(dirname $(grep -lx {id} /sys/block/nvme0n*/nsid))");
+        Assert.Equal($"{(8 << 20) / 512}", await guest.RunAsync($"cat /sys/block/{disk}/size"));
+        await guest.RunAsync($"printf there | dd of=/dev/{disk} bs=4096 conv=notrunc,fsync 2>/dev/null");
+
+        Assert.True(served.Controller.DetachNamespace(id));
+        await guest.WaitUntilAsync($"[ ! -e /sys/block/{disk} ]");
+        Assert.Equal("1", await guest.RunAsync("cat /sys/block/nvme0n*/nsid"));
+    }
+
 #pragma warning disable CA5351 // A checksum that the guest's tools know; nothing depends on its strength.
     private static string Sum(byte[] bytes) => Convert.ToHexStringLower(MD5.HashData(bytes));
 #pragma warning restore CA5351
@@ -127,6 +170,8 @@ public sealed class NvmeGuestTests
             _host.RegisterEmulatedIommuDevice(_device, "nvme0");
             _server = VfioUserServer.Listen(_host, "nvme0", scratch.File("nvme.sock"));
         }
+
+        public NvmeDevice Controller => _device;
 
         public QemuDevice Device => QemuDevice.VfioUser(_server.SocketPath!);
 

@@ -65,6 +65,32 @@ public sealed class BackendTests
     }
 
     [Fact]
+    public async Task File_of_metadata_keeps_it_across_a_restart()
+    {
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("nvme-");
+        try
+        {
+            string[] settings = [$"file={Path.Combine(folder.FullName, "disk.img")}", $"metafile={Path.Combine(folder.FullName, "disk.meta")}", "size=1M", "metadata=8", "protection=1"];
+            await using (var rig = new NvmeRig(NvmeOptions.Parse(settings)))
+            {
+                rig.Data.Slice(0, 4096).Fill(0x44);
+                Assert.Equal(0, rig.CreateQueue(1).Execute(rig.Transfer(0x01, 40, 8).Set(12, 7 | (1U << 29)).Set(14, 40).Set(15, 0x77)).Status);
+            }
+
+            await using (var rig = new NvmeRig(NvmeOptions.Parse(settings)))
+            {
+                RawQueue queue = rig.CreateQueue(1);
+                Assert.Equal(0, queue.Execute(rig.Transfer(0x0C, 40, 8).Set(12, 7 | (7U << 26)).Set(14, 40).Set(15, 0xFFFF_0077)).Status);
+                Assert.Equal(0x283, queue.Execute(rig.Transfer(0x0C, 40, 8).Set(12, 7 | (7U << 26)).Set(14, 40).Set(15, 0xFFFF_0078)).Status);
+            }
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
     public void File_that_is_no_image_is_refused()
     {
         string folder = Path.GetTempPath();

@@ -21,6 +21,11 @@ public sealed class OptionTests
     [InlineData("serial=123456789012345678901")]
     [InlineData("model=tab\there")]
     [InlineData("poll=1")]
+    [InlineData("metadata=16")]
+    [InlineData("protection=1")]
+    [InlineData("extended=yes")]
+    [InlineData("metafile=/tmp/m")]
+    [InlineData("capacity=lots")]
     [InlineData("colour=red")]
     [InlineData("size")]
     public void Setting_with_a_mistake_says_what_is_accepted(string setting)
@@ -37,6 +42,16 @@ public sealed class OptionTests
         Assert.Equal(("S", "M", 3, 64, true), (options.Serial, options.Model, options.Queues, options.QueueEntries, options.Polled));
         Assert.Equal(2, options.Namespaces.Count);
         Assert.All(options.Namespaces, ns => Assert.Equal((3UL << 20, 4096), (ns.Size, ns.BlockSize)));
+    }
+
+    [Fact]
+    public void Settings_of_metadata_and_capacity_are_read()
+    {
+        NvmeOptions options = NvmeOptions.Parse(["metadata=8", "protection=2", "extended=on", "capacity=1G"]);
+
+        Assert.Equal(1UL << 30, options.ManagedCapacity);
+        NvmeNamespaceOptions ns = Assert.Single(options.Namespaces);
+        Assert.Equal((8, 2, true), (ns.MetadataSize, ns.Protection, ns.IsMetadataExtended));
     }
 
     [Fact]

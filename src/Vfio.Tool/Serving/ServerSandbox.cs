@@ -79,7 +79,7 @@ internal static class ServerSandbox
             {
                 const string Unix = "unix:";
                 string value = setting[(setting.IndexOf('=', StringComparison.Ordinal) + 1)..];
-                if (setting.StartsWith("file=", StringComparison.Ordinal))
+                if (setting.StartsWith("file=", StringComparison.Ordinal) || setting.StartsWith("metafile=", StringComparison.Ordinal))
                 {
                     // One that is to be made needs its folder.
                     yield return File.Exists(value)
