@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Vfio.Abi;
 using Vfio.Iommu;
 
@@ -49,30 +50,30 @@ internal sealed class HostLane(NvmeController controller)
         return error;
     }
 
-    /// <summary>Opens a window on the host's memory, for a copy and nothing that waits.</summary>
+    /// <summary>Opens a window on the host's memory, for a copy and nothing that waits. Whoever has closed it says <see cref="End"/>.</summary>
     /// <returns>As <see cref="DmaSpace.TryOpenWindow"/>; <see cref="Errno.EINTR"/> when the way is cut.</returns>
-    public Errno TryOpenWindow(ulong iova, int length, DmaAccess access, out HostWindow window)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Errno TryOpenWindow(ulong iova, int length, DmaAccess access, out DmaWindow window)
     {
-        window = default;
         if (!TryBegin())
         {
+            window = default;
             return Errno.EINTR;
         }
 
-        Errno error = controller.Dma.TryOpenWindow(iova, length, access, out DmaWindow memory);
+        Errno error = controller.Dma.TryOpenWindow(iova, length, access, out window);
         if (error != Errno.None)
         {
             End();
-            return error;
         }
 
-        window = new HostWindow(memory, this);
-        return Errno.None;
+        return error;
     }
 
     /// <summary>The transfer has ended.</summary>
     public void End() => Volatile.Write(ref _busy, 0);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool TryBegin()
     {
         Volatile.Write(ref _busy, 1);

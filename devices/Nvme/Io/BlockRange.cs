@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Vfio.Devices.Nvme;
@@ -76,6 +77,7 @@ internal readonly struct BlockRange
     /// <param name="ns">The namespace.</param>
     /// <param name="format">Its format.</param>
     /// <returns>What is wrong with it: there is none, it is not attached, or a format runs.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static NvmeStatus TryFind(NvmeRequest request, out NvmeNamespace? ns, out BlockFormat? format)
     {
         format = null;
@@ -90,16 +92,7 @@ internal readonly struct BlockRange
     }
 
     /// <summary>Whether Write Uncorrectable has made a block of the range unreadable; the error log gets the first.</summary>
-    public NvmeStatus CheckReadable(NvmeRequest request)
-    {
-        if (Namespace.Unreadable.IsEmpty || !Namespace.Unreadable.TryFind(Offset, (ulong)Length, out ulong found))
-        {
-            return NvmeStatus.Success;
-        }
-
-        request.ErrorBlock = found >> Format.BlockShift;
-        return NvmeStatus.UnrecoveredRead;
-    }
+    public NvmeStatus CheckReadable(NvmeRequest request) => Namespace.Unreadable.IsEmpty ? NvmeStatus.Success : FindUnreadable(request);
 
     /// <summary>Blocks were written: they can be read again.</summary>
     public void MakeReadable()
@@ -108,5 +101,16 @@ internal readonly struct BlockRange
         {
             Namespace.Unreadable.Mark(Offset, (ulong)Length, unreadable: false);
         }
+    }
+
+    private NvmeStatus FindUnreadable(NvmeRequest request)
+    {
+        if (!Namespace.Unreadable.TryFind(Offset, (ulong)Length, out ulong found))
+        {
+            return NvmeStatus.Success;
+        }
+
+        request.ErrorBlock = found >> Format.BlockShift;
+        return NvmeStatus.UnrecoveredRead;
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Vfio.Abi;
 using Vfio.Iommu;
 
@@ -27,13 +28,9 @@ internal static class BlockTransfer
         bool isDirect = range.Format.MetadataLength == 0 && !ns.Backend.MayWait;
         int blockMask = ~(range.Format.BlockLength - 1);
         long length = range.Length;
+        ulong offset = range.Offset;
         while (moved != length)
         {
-            if (request.Queue.IsClosed)
-            {
-                return NvmeStatus.AbortedQueueDeleted;
-            }
-
             if (isDirect)
             {
                 status = request.Data.Next((int)(length - moved), out ulong iova, out int piece, out bool isBucket);
@@ -43,10 +40,11 @@ internal static class BlockTransfer
                 }
 
                 int whole = piece & blockMask;
-                if (whole != 0 && !isBucket && request.Host.TryOpenWindow(iova, whole, access, out HostWindow window) == Errno.None)
+                if (whole != 0 && !isBucket && request.Host.TryOpenWindow(iova, whole, access, out DmaWindow window) == Errno.None)
                 {
-                    status = MoveDirectly(ns, range.Offset + (ulong)moved, window.Span, access);
+                    status = MoveDirectly(ns, offset + (ulong)moved, window.Span, access);
                     window.Dispose();
+                    request.Host.End();
                     if (status != NvmeStatus.Success)
                     {
                         return status;
@@ -63,6 +61,11 @@ internal static class BlockTransfer
 
                 // A block in several pieces, or memory that can only be copied.
                 request.Data.Back(piece);
+            }
+
+            if (request.Queue.IsClosed)
+            {
+                return NvmeStatus.AbortedQueueDeleted;
             }
 
             status = MoveSome(request, range, (uint)(moved >> range.Format.BlockShift), hasMetadata, access, out uint count);
@@ -84,7 +87,13 @@ internal static class BlockTransfer
     public static NvmeStatus Begin(NvmeRequest request, in BlockRange range, out bool hasMetadata)
     {
         BlockFormat format = range.Format;
-        hasMetadata = format.MetadataLength != 0 && !(format.Protection != 0 && new ProtectionTags(request.Command).IsMadeHere);
+        if (format.MetadataLength == 0)
+        {
+            hasMetadata = false;
+            return request.Data.Begin(request.Command, range.Length, request.Controller.PageSize);
+        }
+
+        hasMetadata = !(format.Protection != 0 && new ProtectionTags(request.Command).IsMadeHere);
         int metadata = hasMetadata ? (int)range.Count * format.MetadataLength : 0;
         NvmeStatus status = request.Data.Begin(request.Command, range.Length + (format.IsExtended ? metadata : 0), request.Controller.PageSize);
         if (status != NvmeStatus.Success || !hasMetadata || format.IsExtended)
@@ -229,6 +238,7 @@ internal static class BlockTransfer
     }
 
     /// <summary>Moves some blocks by way of the buffer, and checks or makes their protection information.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static NvmeStatus MoveSome(NvmeRequest request, in BlockRange range, uint index, bool hasMetadata, DmaAccess access, out uint count)
     {
         BlockFormat format = range.Format;

@@ -20,11 +20,12 @@ internal sealed class ShadowDoorbells(ulong doorbells, ulong events)
     {
         value = 0;
         ulong iova = doorbells + Offset(queue, isHead);
-        Errno error = host.TryOpenWindow(iova, sizeof(uint), DmaAccess.Read, out HostWindow window);
+        Errno error = host.TryOpenWindow(iova, sizeof(uint), DmaAccess.Read, out DmaWindow window);
         if (error == Errno.None)
         {
             value = Volatile.Read(ref MemoryMarshal.AsRef<uint>(window.Span));
             window.Dispose();
+            host.End();
             return true;
         }
 
@@ -50,11 +51,12 @@ internal sealed class ShadowDoorbells(ulong doorbells, ulong events)
 
     private static bool TryWrite(HostLane host, ulong iova, uint value)
     {
-        Errno error = host.TryOpenWindow(iova, sizeof(uint), DmaAccess.Write, out HostWindow window);
+        Errno error = host.TryOpenWindow(iova, sizeof(uint), DmaAccess.Write, out DmaWindow window);
         if (error == Errno.None)
         {
             Volatile.Write(ref MemoryMarshal.AsRef<uint>(window.Span), value);
             window.Dispose();
+            host.End();
             return true;
         }
 
