@@ -27,6 +27,7 @@ public sealed class WorkerThreads : IDisposable
         ArgumentNullException.ThrowIfNull(name);
         _name = name;
         _keep = keep ?? TimeSpan.FromSeconds(10);
+        ArgumentOutOfRangeException.ThrowIfLessThan(_keep, TimeSpan.Zero, nameof(keep));
     }
 
     /// <summary>Threads that exist.</summary>
@@ -142,7 +143,7 @@ public sealed class WorkerThreads : IDisposable
     private sealed class Worker
     {
         private readonly WorkerThreads _owner;
-        private readonly SemaphoreSlim _given = new(0);
+        private readonly WakeUp _given = new();
         private Action? _work;
 
         public Worker(WorkerThreads owner, Action work)
@@ -155,10 +156,16 @@ public sealed class WorkerThreads : IDisposable
         public void Give(Action? work)
         {
             _work = work;
-            _given.Release();
+            _given.Give();
         }
 
         private void Run()
+        {
+            Work();
+            _given.Dispose();
+        }
+
+        private void Work()
         {
             while (_work is { } work)
             {

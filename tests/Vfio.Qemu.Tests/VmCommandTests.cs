@@ -28,8 +28,8 @@ public sealed class VmCommandTests
     [Fact]
     public async Task Console_is_a_shell_and_the_guests_power_off_ends_the_command()
     {
-        // What comes before there is a shell is lost: said again until it is heard.
-        using ToolProcess vm = ToolProcess.StartShell("(while sleep 2 && echo 'echo answer $((6 * 7)); exit'; do :; done) 2>/dev/null | exec \"$VFIO\" vm --device edu");
+        // What comes before there is a shell is lost, a line in part: said again until all of it is heard.
+        using ToolProcess vm = ToolProcess.StartShell("(while sleep 2 && echo 'echo answer $((6 * 7)) && exit'; do :; done) 2>/dev/null | exec \"$VFIO\" vm --device edu");
         List<string> lines = [];
         while (await vm.ReadLineAsync() is { } line)
         {

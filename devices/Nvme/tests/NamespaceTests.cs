@@ -128,8 +128,9 @@ public sealed class NamespaceTests
         ushort second = queue.Submit(rig.Transfer(0x02, 0, 8, nsid: 2));
         Assert.True(backend.Arrived.Wait(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken));
 
-        Task<bool> detach = Task.Run(() => rig.Pair.Device.DetachNamespace(2));
-        Thread.Sleep(50);
+        // On a thread of its own: those of the pool may all be waiting for the backend.
+        Task<bool> detach = Task.Factory.StartNew(() => rig.Pair.Device.DetachNamespace(2), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        NvmeRig.WaitFor(() => !List(rig, 0x02).Contains(2U), "the namespace is not gone from the list");
         Assert.False(detach.IsCompleted);
         backend.Gate.Set();
 

@@ -129,7 +129,9 @@ internal sealed class MessageWriter
 
         if (_buffer.Length - _length < size)
         {
-            byte[] larger = GC.AllocateUninitializedArray<byte>(Math.Max(size, Math.Clamp((_length + size) * 2, SmallSize, BufferSize)), pinned: true);
+            // A small one is an ordinary array, as the reader's.
+            int wanted = Math.Max(size, Math.Clamp((_length + size) * 2, SmallSize, BufferSize));
+            byte[] larger = GC.AllocateUninitializedArray<byte>(wanted, pinned: wanted > SmallSize);
             _buffer.AsSpan(0, _length).CopyTo(larger);
             _buffer = larger;
         }

@@ -254,6 +254,13 @@ internal sealed partial class ServerConnection : IDisposable
 
         if (limit is { } time)
         {
+            // A client sends its first message right behind the connection: mostly it is there.
+            IoResult arrived = _reader.Fill(ReceiveFlags.DontWait);
+            if (arrived.Error != Errno.EAGAIN)
+            {
+                return TakeIn(arrived);
+            }
+
             int milliseconds = (int)Math.Clamp(time.TotalMilliseconds, 0, int.MaxValue);
             bool mayRest = !_reader.HasPartialMessage && milliseconds > 0;
             IoResult ready = Poll.Wait(_socket.Descriptor, EventLoopEvents.Read, mayRest ? Math.Min(milliseconds, (int)_options.RestAfter.TotalMilliseconds) : milliseconds);

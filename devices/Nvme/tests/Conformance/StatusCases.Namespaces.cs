@@ -72,7 +72,8 @@ internal static partial class StatusCases
                 command[4] = (uint)(rig.Data.Iova + (1 << 20));
                 command[5] = (uint)((rig.Data.Iova + (1 << 20)) >> 32);
                 return command.Set(12, command[12] | (information << 26)).Set(14, reference).Set(15, tags);
-            }) with { Options = static () => ProtectedOptions };
+            }) with
+            { Options = static () => ProtectedOptions };
 
         foreach (uint nsid in (uint[])[1, 2])
         {
