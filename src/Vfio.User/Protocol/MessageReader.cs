@@ -12,8 +12,6 @@ namespace Vfio.User;
 /// </remarks>
 internal sealed class MessageReader : IDisposable
 {
-    private const int SmallSize = 4 * 1024;
-    private const int FullSize = 64 * 1024;
     private readonly UnixSocket _socket;
     private readonly int _maximum;
     private byte[] _buffer = [];
@@ -98,7 +96,7 @@ internal sealed class MessageReader : IDisposable
     /// </summary>
     public void LeaveBuffer()
     {
-        byte[] fresh = _left is { } left && left.Length >= _buffer.Length ? left : GC.AllocateUninitializedArray<byte>(_buffer.Length, pinned: true);
+        byte[] fresh = _left is { } left && left.Length >= _buffer.Length ? left : MessageBuffer.Allocate(_buffer.Length);
         _left = _buffer;
         _buffer.AsSpan(_start, _end - _start).CopyTo(fresh);
         _receiveStart = Math.Max(0, _receiveStart - _start);
@@ -164,15 +162,14 @@ internal sealed class MessageReader : IDisposable
     private void MakeRoom()
     {
         // What filled the buffer to its end would have filled a larger one.
-        int wanted = _buffer.Length == 0 ? SmallSize : _end == _buffer.Length && _buffer.Length < FullSize ? _buffer.Length * 4 : _buffer.Length;
+        int wanted = _buffer.Length == 0 ? MessageBuffer.SmallSize : _end == _buffer.Length && _buffer.Length < MessageBuffer.FullSize ? _buffer.Length * 4 : _buffer.Length;
         if (_start == _end)
         {
             _start = 0;
             _end = 0;
             if (_buffer.Length < wanted)
             {
-                // The first one of a connection is an ordinary array: one on the heap of pinned objects takes ten times as long to get.
-                _buffer = GC.AllocateUninitializedArray<byte>(wanted, pinned: wanted > SmallSize);
+                _buffer = MessageBuffer.Allocate(wanted);
             }
 
             return;
@@ -186,7 +183,7 @@ internal sealed class MessageReader : IDisposable
 
         if (_buffer.Length < wanted)
         {
-            byte[] larger = GC.AllocateUninitializedArray<byte>(wanted, pinned: true);
+            byte[] larger = MessageBuffer.Allocate(wanted);
             _buffer.AsSpan(_start, _end - _start).CopyTo(larger);
             _buffer = larger;
         }

@@ -13,8 +13,6 @@ namespace Vfio.User;
 /// </remarks>
 internal sealed class MessageWriter
 {
-    private const int SmallSize = 4 * 1024;
-    private const int BufferSize = 64 * 1024;
     private readonly UnixSocket _socket;
     private readonly Lock _sendLock = new();
     private byte[] _buffer = [];
@@ -70,9 +68,9 @@ internal sealed class MessageWriter
         int length = _length;
         _length = 0;
         Send(_buffer.AsSpan(0, length), default, default);
-        if (_buffer.Length > BufferSize)
+        if (_buffer.Length > MessageBuffer.FullSize)
         {
-            _buffer = GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true);
+            _buffer = MessageBuffer.Allocate(MessageBuffer.FullSize);
         }
     }
 
@@ -122,16 +120,14 @@ internal sealed class MessageWriter
 
     private void MakeRoom(int size)
     {
-        if (_length + size > BufferSize)
+        if (_length + size > MessageBuffer.FullSize)
         {
             Flush();
         }
 
         if (_buffer.Length - _length < size)
         {
-            // A small one is an ordinary array, as the reader's.
-            int wanted = Math.Max(size, Math.Clamp((_length + size) * 2, SmallSize, BufferSize));
-            byte[] larger = GC.AllocateUninitializedArray<byte>(wanted, pinned: wanted > SmallSize);
+            byte[] larger = MessageBuffer.Allocate(Math.Max(size, Math.Clamp((_length + size) * 2, MessageBuffer.SmallSize, MessageBuffer.FullSize)));
             _buffer.AsSpan(0, _length).CopyTo(larger);
             _buffer = larger;
         }

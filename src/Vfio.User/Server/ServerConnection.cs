@@ -247,20 +247,14 @@ internal sealed partial class ServerConnection : IDisposable
     /// <summary>Waits for input within a limit and takes it in.</summary>
     private Received Receive(TimeSpan? limit)
     {
-        if (_options.BusyPoll != TimeSpan.Zero && ReceiveBusily(limit) is { } received)
+        // A limit too: a client sends its first message right behind the connection, and mostly it is there. Without busy polling that is one look.
+        if ((_options.BusyPoll != TimeSpan.Zero || limit is not null) && ReceiveBusily(limit) is { } received)
         {
             return received;
         }
 
         if (limit is { } time)
         {
-            // A client sends its first message right behind the connection: mostly it is there.
-            IoResult arrived = _reader.Fill(ReceiveFlags.DontWait);
-            if (arrived.Error != Errno.EAGAIN)
-            {
-                return TakeIn(arrived);
-            }
-
             int milliseconds = (int)Math.Clamp(time.TotalMilliseconds, 0, int.MaxValue);
             bool mayRest = !_reader.HasPartialMessage && milliseconds > 0;
             IoResult ready = Poll.Wait(_socket.Descriptor, EventLoopEvents.Read, mayRest ? Math.Min(milliseconds, (int)_options.RestAfter.TotalMilliseconds) : milliseconds);
@@ -288,7 +282,7 @@ internal sealed partial class ServerConnection : IDisposable
         return TakeIn(result);
     }
 
-    /// <summary>Looks for input without sleeping, for as long as the options say and the limit allows.</summary>
+    /// <summary>Looks for input without sleeping, once and then for as long as the options say and the limit allows.</summary>
     /// <returns>As <see cref="Receive"/>; null when nothing came.</returns>
     private Received? ReceiveBusily(TimeSpan? limit)
     {
