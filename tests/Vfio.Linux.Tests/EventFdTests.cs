@@ -161,7 +161,10 @@ public sealed partial class EventFdTests
                 }
             });
             hostile.Start();
-            for (int i = 0; i < 2000; i++)
+
+            // So many, and for so long: on a busy machine the other thread may not run at once.
+            long began = Stopwatch.GetTimestamp();
+            for (int i = 0; i < 2000 || Stopwatch.GetElapsedTime(began) < TimeSpan.FromMilliseconds(200); i++)
             {
                 long started = Stopwatch.GetTimestamp();
                 Errno error = eventFd.Signal();
