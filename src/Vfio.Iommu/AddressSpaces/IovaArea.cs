@@ -5,10 +5,15 @@ namespace Vfio.Iommu;
 /// <summary>A mapped range of an address space: which memory it shows, what the device may do there, and who is using it now.</summary>
 internal sealed class IovaArea : TransferGate
 {
+    private readonly DmaAccess _allowed;
+    private readonly bool _isDeviceMemory;
+
     public IovaArea(IovaRange range, MemorySource source, ulong sourceOffset, DmaAccess access)
         : base(range, source, sourceOffset)
     {
         Access = access;
+        _allowed = source.IsWritable ? access : access & ~DmaAccess.Write;
+        _isDeviceMemory = source.IsDeviceMemory;
     }
 
     public DmaAccess Access { get; }
@@ -39,16 +44,11 @@ internal sealed class IovaArea : TransferGate
             return Errno.ENOENT;
         }
 
-        if (PreventAccess || Source.IsDeviceMemory)
+        if (PreventAccess || _isDeviceMemory)
         {
             return Errno.EINVAL;
         }
 
-        if ((Access & wanted) != wanted)
-        {
-            return Errno.EPERM;
-        }
-
-        return (wanted & DmaAccess.Write) != 0 && !Source.IsWritable ? Errno.EPERM : Errno.None;
+        return (_allowed & wanted) == wanted ? Errno.None : Errno.EPERM;
     }
 }

@@ -93,7 +93,7 @@ internal static class DmaTransfer
             return error;
         }
 
-        nint pointer = gate!.Range.Contains(range) ? gate.Source.GetPointer(gate.SourceOffset(iova)) : 0;
+        nint pointer = gate!.Range.Contains(range) ? gate.GetPointer(iova) : 0;
         if (pointer == 0)
         {
             gate.Exit();

@@ -7,6 +7,7 @@ namespace Vfio.Iommu;
 public abstract class TransferGate
 {
     private readonly ulong _sourceOffset;
+    private readonly nint _mapped;
     private int _transfers;
     private volatile bool _closed;
 
@@ -15,6 +16,7 @@ public abstract class TransferGate
         Range = range;
         Source = source;
         _sourceOffset = sourceOffset;
+        _mapped = source is MappedMemorySource mapped ? mapped.GetPointer(sourceOffset) : 0;
     }
 
     /// <summary>The addresses that it is in front of.</summary>
@@ -25,6 +27,9 @@ public abstract class TransferGate
 
     /// <summary>Where the memory behind an address is in the source.</summary>
     internal ulong SourceOffset(ulong iova) => _sourceOffset + (iova - Range.Start);
+
+    /// <summary>The address in this process of what is behind an I/O address, or 0 when the memory can only be copied.</summary>
+    internal nint GetPointer(ulong iova) => _mapped != 0 ? _mapped + (nint)(iova - Range.Start) : Source.GetPointer(SourceOffset(iova));
 
     /// <summary>Enters: the memory stays until <see cref="Exit"/>.</summary>
     /// <returns>False when it was taken away already.</returns>
