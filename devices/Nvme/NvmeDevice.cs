@@ -64,6 +64,9 @@ public sealed class NvmeDevice : VfioPciDevice
         _controller.Start();
     }
 
+    /// <summary>What is behind the function.</summary>
+    internal NvmeController Controller => _controller;
+
     /// <summary>Milliseconds of the host program's clock, which only goes forward.</summary>
     internal long Milliseconds => (long)Host.TimeProvider.GetElapsedTime(0).TotalMilliseconds;
 

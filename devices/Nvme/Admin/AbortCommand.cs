@@ -40,7 +40,7 @@ internal static class AbortCommand
             }
             else
             {
-                completions.Release(1);
+                request.Controller.Release(completions, 1);
             }
         }
 

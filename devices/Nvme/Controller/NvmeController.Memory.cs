@@ -36,7 +36,8 @@ internal sealed partial class NvmeController
             return;
         }
 
-        for (int i = 0; i < _submissions.Length; i++)
+        // The poller looks for itself.
+        for (int i = 0; i < _submissions.Length && SharedDoorbells is null; i++)
         {
             if (_submissions[i] is not null)
             {

@@ -74,7 +74,7 @@ internal sealed partial class NvmeController
             if (queue.HasFirstOfPair)
             {
                 queue.HasFirstOfPair = false;
-                queue.Completions.Release(1);
+                Release(queue.Completions, 1);
             }
         }
     }
@@ -101,6 +101,23 @@ internal sealed partial class NvmeController
         }
     }
 
+    /// <summary>Gives back slots for completions that were not used, to others that wait for them. Any thread; not with the lock of a completion queue held.</summary>
+    public void Release(CompletionQueue completions, int count)
+    {
+        if (completions.Release(count))
+        {
+            lock (StateLock)
+            {
+                ScheduleUsers(completions);
+            }
+
+            if (completions.Id == 0)
+            {
+                ScheduleEvents();
+            }
+        }
+    }
+
     /// <summary>Posts the completion of a command, into a slot that was reserved.</summary>
     public void Complete(NvmeRequest request, NvmeStatus status)
     {
@@ -108,7 +125,7 @@ internal sealed partial class NvmeController
         if (queue.IsClosed)
         {
             // Whatever became of it: the host has taken the queue back.
-            queue.Completions.Release(1);
+            Release(queue.Completions, 1);
             return;
         }
 
@@ -133,7 +150,7 @@ internal sealed partial class NvmeController
     {
         if (queue.IsClosed)
         {
-            queue.Completions.Release(1);
+            Release(queue.Completions, 1);
             return;
         }
 
@@ -199,7 +216,7 @@ internal sealed partial class NvmeController
         Errno error = queue.Peek(commands[..reserved], out int count);
         if (error != Errno.None)
         {
-            completions.Release(reserved);
+            Release(completions, reserved);
             if (!queue.IsClosed)
             {
                 Fail("a submission queue cannot be read");
@@ -234,7 +251,7 @@ internal sealed partial class NvmeController
             queue.BeginBatch(0);
         }
 
-        completions.Release(reserved);
+        Release(completions, reserved);
         Notify(completions);
         if (_shadow is { } doorbells && _device.Interrupts.Mode != InterruptMode.Msix)
         {
@@ -317,10 +334,10 @@ internal sealed partial class NvmeController
         }
     }
 
-    /// <summary>The host made room: runs the queues that post there. State lock held.</summary>
+    /// <summary>There is room again: runs the queues that post there, which the poller does anyway. State lock held.</summary>
     private void ScheduleUsers(CompletionQueue completions)
     {
-        for (int i = 0; i < _submissions.Length; i++)
+        for (int i = 0; i < _submissions.Length && SharedDoorbells is null; i++)
         {
             if (_submissions[i]?.Completions == completions)
             {

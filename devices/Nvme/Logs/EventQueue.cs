@@ -127,7 +127,7 @@ internal sealed class EventQueue(NvmeController controller)
         {
             if (!TryTake(out AsyncEvent happened, out ushort request))
             {
-                completions.Release(1);
+                controller.Release(completions, 1);
                 break;
             }
 

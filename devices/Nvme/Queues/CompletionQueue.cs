@@ -64,13 +64,13 @@ internal sealed class CompletionQueue(NvmeController controller, int id, uint si
     }
 
     /// <summary>Takes slots for up to a number of completions.</summary>
-    /// <returns>How many; 0 when the host has to take completions first, after which its doorbell says so.</returns>
+    /// <returns>How many; with 0 the caller waits: for the host to take completions, or for slots that others have reserved and do not use.</returns>
     public int Reserve(int wanted)
     {
         int granted = TryReserve(wanted);
         if (granted == 0)
         {
-            // The doorbell may come between the look and the mark: look again behind the mark.
+            // Room may come between the look and the mark: look again behind the mark.
             Interlocked.Exchange(ref _starved, 1);
             granted = TryReserve(wanted);
         }
@@ -78,12 +78,16 @@ internal sealed class CompletionQueue(NvmeController controller, int id, uint si
         return granted;
     }
 
-    /// <summary>Gives back slots that were not used.</summary>
-    public void Release(int count)
+    /// <summary>Gives back slots that were not used; see <see cref="NvmeController.Release"/>.</summary>
+    /// <returns>Whether somebody waits for room, who is to be told.</returns>
+    public bool Release(int count)
     {
         lock (_lock)
         {
             _reserved -= (uint)count;
+
+            // Under the lock: who has marked itself before sees the slots, or is seen here.
+            return count != 0 && Volatile.Read(ref _starved) != 0 && Interlocked.Exchange(ref _starved, 0) != 0;
         }
     }
 

@@ -1,0 +1,59 @@
+using Vfio.Devices.Nvme.Tests.Harness;
+
+namespace Vfio.Devices.Nvme.Tests;
+
+/// <summary>Several submission queues that post to one completion queue.</summary>
+public sealed class SharedCompletionTests
+{
+    [Fact]
+    public async Task Slots_that_a_batch_does_not_use_wake_the_queue_that_waits_for_them()
+    {
+        TestBackend? backend = null;
+        await using var rig = new NvmeRig(new NvmeOptions { Namespaces = [new() { Backend = size => backend = new TestBackend(size) { MayWait = true } }] });
+        RawQueue first = rig.CreateQueue(1, entries: 4);
+        RawQueue second = CreateSharing(rig, first, 2);
+        backend!.Gate.Reset();
+        backend.Arrived.Reset();
+
+        // The first has all slots while it waits; the second finds none.
+        first.Submit(rig.Transfer(0x02, 0, 1));
+        Assert.True(backend.Arrived.Wait(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken));
+        second.Submit(new RawCommand(0x00, nsid: 1));
+        Thread.Sleep(50);
+        Assert.False(first.TryTake(out _));
+        backend.Gate.Set();
+
+        // The host rings no doorbell that could wake anybody.
+        RawCompletion read = first.Take(ring: false);
+        Assert.Equal((1, 0), (read.Queue, read.Status));
+        RawCompletion flush = first.Take(ring: false);
+        Assert.Equal((2, 0), (flush.Queue, flush.Status));
+    }
+
+    [Fact]
+    public async Task Slot_of_half_a_pair_in_a_deleted_queue_wakes_the_queue_that_waits_for_it()
+    {
+        await using var rig = new NvmeRig();
+        RawQueue first = rig.CreateQueue(1, entries: 2);
+        RawQueue second = CreateSharing(rig, first, 2);
+        RawCommand compare = rig.Transfer(0x05, 0, 1);
+        compare.Flags = 1;
+        first.Submit(compare);
+        NvmeRig.WaitFor(() => rig.Pair.Device.Controller.FindSubmissions(1) is { HasCommands: false }, "the first of the pair is not taken");
+        second.Submit(rig.Transfer(0x02, 0, 1));
+        Thread.Sleep(50);
+        Assert.False(first.TryTake(out _));
+
+        Assert.Equal(0, rig.Admin.Execute(new RawCommand(0x00).Set(10, 1)).Status);
+
+        RawCompletion read = first.Take();
+        Assert.Equal((2, 0), (read.Queue, read.Status));
+    }
+
+    private static RawQueue CreateSharing(NvmeRig rig, RawQueue other, int id)
+    {
+        var queue = new RawQueue(rig, id, other.Size, rig.Allocate(4096), other.Completions);
+        Assert.Equal(0, rig.Admin.Execute(NvmeRig.CreateSubmissions(queue, completions: other.Id)).Status);
+        return queue;
+    }
+}
