@@ -33,7 +33,7 @@ public sealed class SerialDevice : VfioPciDevice
             {
                 int port = i;
                 ISerialBackend backend = i < options.Backends.Count ? options.Backends[i]() : new NullBackend();
-                _ports[i] = new Uart(backend, () => _works[port]?.Schedule());
+                _ports[i] = new Uart(backend, () => _works[port]?.Schedule(), UpdateInterrupt);
             }
         }
         catch
@@ -41,21 +41,7 @@ public sealed class SerialDevice : VfioPciDevice
             DisposeBackends();
             throw;
         }
-
-        int n = _ports.Length;
-        Registers = new RegisterMap("serial", PortSize * (ulong)n)
-            .Array8(0, "RBR/THR/DLL", n, i => Read(i, 0), (i, v) => Write(i, 0, v), PortSize, "receive buffer (read), transmit holding (write); divisor latch low with LCR bit 7")
-            .Array8(1, "IER/DLM", n, i => Read(i, 1), (i, v) => Write(i, 1, v), PortSize, "interrupt enable: bits 0 received, 1 transmitter, 2 line status, 3 modem status; divisor latch high with LCR bit 7")
-            .Array8(2, "IIR/FCR", n, i => Read(i, 2), (i, v) => Write(i, 2, v), PortSize, "interrupt cause (read); FIFO control (write): bit 0 enable, 1 and 2 clear, 6 and 7 trigger level")
-            .Array8(3, "LCR", n, i => Read(i, 3), (i, v) => Write(i, 3, v), PortSize, "line control; bit 7 selects the divisor latch")
-            .Array8(4, "MCR", n, i => Read(i, 4), (i, v) => Write(i, 4, v), PortSize, "modem control: DTR, RTS, OUT1, OUT2; bit 4 loops back")
-            .Array8(5, "LSR", n, i => Read(i, 5), (i, v) => Write(i, 5, v), PortSize, "line status: bit 0 data, 1 overrun, 5 and 6 transmitter empty; writes do nothing")
-            .Array8(6, "MSR", n, i => Read(i, 6), (i, v) => Write(i, 6, v), PortSize, "modem status: CTS, DSR, RI, DCD in bits 4 to 7, their changes in bits 0 to 3; writes do nothing")
-            .Array8(7, "SCR", n, i => Read(i, 7), (i, v) => Write(i, 7, v), PortSize, "scratch");
     }
-
-    /// <summary>The card's registers: eight for each port.</summary>
-    public RegisterMap Registers { get; }
 
     /// <summary>The other ends of the lines, by port.</summary>
     public IReadOnlyList<ISerialBackend> Lines => Array.ConvertAll(_ports, port => port.Backend);
@@ -90,7 +76,13 @@ public sealed class SerialDevice : VfioPciDevice
             .Subsystem(vendor, device)
             .Class(0x07, subClass, programmingInterface)
             .Intx()
-            .Bar(bar, Registers, kind: PciBarKind.Io);
+            .Bar(bar, PortSize * (ulong)_ports.Length, PciBarKind.Io, prefetchable: false, area =>
+            {
+                for (int i = 0; i < _ports.Length; i++)
+                {
+                    area.Registers(PortSize * (ulong)i, _ports[i]);
+                }
+            });
         for (int i = 0; i < _ports.Length; i++)
         {
             Uart port = _ports[i];
@@ -103,33 +95,10 @@ public sealed class SerialDevice : VfioPciDevice
     }
 
     /// <inheritdoc/>
-    protected override void OnReset(ResetKind kind)
-    {
-        foreach (Uart port in _ports)
-        {
-            // What software wrote left before the reset: the line has no speed, only the work that moves it has not run yet.
-            port.Send();
-            port.Reset();
-        }
-
-        UpdateInterrupt();
-    }
+    protected override void OnReset(ResetKind kind) => UpdateInterrupt();
 
     /// <inheritdoc/>
     protected override void OnDisposed() => DisposeBackends();
-
-    private byte Read(int port, int register)
-    {
-        byte value = _ports[port].Read(register);
-        UpdateInterrupt();
-        return value;
-    }
-
-    private void Write(int port, int register, byte value)
-    {
-        _ports[port].Write(register, value);
-        UpdateInterrupt();
-    }
 
     private void Transfer(Uart port)
     {

@@ -1,3 +1,5 @@
+using Vfio.Pci;
+
 namespace Vfio.Devices.Serial;
 
 /// <summary>
@@ -5,143 +7,108 @@ namespace Vfio.Devices.Serial;
 /// the divisor says, and a receive time-out is reached as soon as nothing more is there.
 /// </summary>
 /// <remarks>All members are called with the device's state lock held.</remarks>
-internal sealed class Uart
+[RegisterFile("uart", Size = 8)]
+internal sealed partial class Uart
 {
     private const int FifoSize = 16;
-    private const byte DivisorLatchAccess = 0x80;
-    private const byte ModemRequestToSend = 0x02;
-    private const byte ModemLoop = 0x10;
     private const byte LineDataReady = 0x01;
-    private const byte LineOverrun = 0x02;
-    private const byte LineErrors = 0x1E;
     private const byte LineTransmitterEmpty = 0x60;
+    private const byte FifoEnable = 0x01;
+    private const byte FifoTrigger = 0xC0;
+    private const byte CauseNone = 0x01;
+    private const byte CauseTransmitter = 0x02;
     private readonly ByteQueue _received = new(FifoSize);
     private readonly ByteQueue _sending = new(FifoSize);
     private readonly Action _wantsTransfer;
-    private ushort _divisor = 1;
-    private byte _interruptEnable;
-    private byte _lineControl;
-    private byte _modemControl;
-    private byte _modemStatus;
-    private byte _scratch;
-    private byte _lineErrors;
-    private int _triggerLevel = 1;
-    private bool _fifoEnabled;
+    private readonly Action _changed;
+    private InterruptEnables _interruptEnable;
     private bool _transmitterInterrupt;
-    private bool _isConnected;
 
     /// <summary>Makes a port in its reset state.</summary>
     /// <param name="backend">The other end of its line.</param>
     /// <param name="wantsTransfer">Asks for a call of <see cref="Transfer"/> soon.</param>
-    public Uart(ISerialBackend backend, Action wantsTransfer)
+    /// <param name="changed">Tells that <see cref="IsInterrupting"/> may have changed by an access.</param>
+    public Uart(ISerialBackend backend, Action wantsTransfer, Action changed)
     {
         Backend = backend;
         _wantsTransfer = wantsTransfer;
-        Reset();
+        _changed = changed;
+        ModemLines = ReadLines();
     }
 
     public ISerialBackend Backend { get; }
 
     /// <summary>Whether the port asserts its interrupt.</summary>
-    public bool IsInterrupting => PendingInterrupt() != 1;
+    public bool IsInterrupting => PendingInterrupt() != CauseNone;
 
-    public int BaudRate => 115200 / Math.Max((ushort)1, _divisor);
+    public int BaudRate => 115200 / Math.Max(1, DivisorLow | (DivisorHigh << 8));
 
-    private bool IsLatch => (_lineControl & DivisorLatchAccess) != 0;
+    [Register(0, Name = "RBR/THR/DLL", BeforeRead = nameof(ReadReceived), AfterRead = nameof(Changed), BeforeWrite = nameof(WriteTransmitted), AfterWrite = nameof(Changed), Reset = 1, Description = "receive buffer (read), transmit holding (write); divisor latch low with LCR bit 7")]
+    private partial byte DivisorLow { get; }
 
-    private bool IsLooped => (_modemControl & ModemLoop) != 0;
+    [Register(1, Name = "IER/DLM", BeforeRead = nameof(ReadInterruptEnable), BeforeWrite = nameof(WriteInterruptEnable), AfterWrite = nameof(Changed), Description = "interrupt enable: bits 0 received, 1 transmitter, 2 line status, 3 modem status; divisor latch high with LCR bit 7")]
+    private partial byte DivisorHigh { get; }
+
+    [Register(2, Name = "IIR/FCR", BeforeRead = nameof(ReadCause), AfterRead = nameof(Changed), BeforeWrite = nameof(ControlFifo), AfterWrite = nameof(Changed), Description = "interrupt cause (read); FIFO control (write): bit 0 enable, 1 and 2 clear, 6 and 7 trigger level")]
+    private partial byte FifoControl { get; }
+
+    [Register(3, Name = "LCR")]
+    private partial byte LineControl { get; }
+
+    [Field(nameof(LineControl), 6, 0, Name = "format", Description = "word length, stop bits, parity, break")]
+    private partial byte Format { get; }
+
+    [Field(nameof(LineControl), 7, Name = "DLAB", Description = "selects the divisor latch")]
+    private partial bool IsLatch { get; }
+
+    [Register(4, Name = "MCR", AfterWrite = nameof(ChangeModem))]
+    private partial byte ModemControl { get; }
+
+    [Field(nameof(ModemControl), 0, Name = "DTR")]
+    private partial bool IsTerminalReady { get; }
+
+    [Field(nameof(ModemControl), 1, Name = "RTS", Description = "bytes are taken from the line")]
+    private partial bool IsRequestingToSend { get; }
+
+    [Field(nameof(ModemControl), 2, Name = "OUT1")]
+    private partial bool Out1 { get; }
+
+    [Field(nameof(ModemControl), 3, Name = "OUT2")]
+    private partial bool Out2 { get; }
+
+    [Field(nameof(ModemControl), 4, Name = "loop", Description = "loops back")]
+    private partial bool IsLooped { get; }
+
+    [Register(5, Name = "LSR", BeforeRead = nameof(ReadLineStatus), AfterRead = nameof(Changed), Access = RegisterAccess.ReadOnly)]
+    private partial byte LineStatus { get; }
+
+    [Field(nameof(LineStatus), 0, Name = "data", Description = "data waits")]
+    private partial bool HasData { get; }
+
+    [Field(nameof(LineStatus), 1, Name = "overrun", Access = RegisterAccess.ReadToClear, Description = "a byte was lost")]
+    private partial bool HasOverrun { get; set; }
+
+    [Field(nameof(LineStatus), 6, 5, Name = "empty", Description = "transmitter empty")]
+    private partial byte Empty { get; }
+
+    [Register(6, Name = "MSR", AfterRead = nameof(Changed), Access = RegisterAccess.ReadOnly)]
+    private partial byte ModemStatus { get; }
+
+    [Field(nameof(ModemStatus), 3, 0, Name = "changes", Access = RegisterAccess.ReadToClear, Description = "which of the lines have changed")]
+    private partial byte ModemChanges { get; set; }
+
+    [Field(nameof(ModemStatus), 7, 4, Name = "lines", Description = "CTS, DSR, RI, DCD")]
+    private partial byte ModemLines { get; set; }
+
+    [Register(7, Name = "SCR", Description = "scratch")]
+    private partial byte Scratch { get; }
+
+    private bool IsFifoEnabled => (FifoControl & FifoEnable) != 0;
 
     /// <summary>How many bytes each FIFO holds: one while they are disabled.</summary>
-    private int Depth => _fifoEnabled ? FifoSize : 1;
+    private int Depth => IsFifoEnabled ? FifoSize : 1;
 
-    private byte LineStatus => (byte)((_received.Count != 0 ? LineDataReady : 0) | _lineErrors | (_sending.Count == 0 ? LineTransmitterEmpty : 0));
-
-    public void Reset()
-    {
-        _divisor = 1;
-        _interruptEnable = 0;
-        _lineControl = 0;
-        _modemControl = 0;
-        _lineErrors = 0;
-        _scratch = 0;
-        _triggerLevel = 1;
-        _fifoEnabled = false;
-        _transmitterInterrupt = false;
-        _received.Clear();
-        _sending.Clear();
-        _modemStatus = ModemLines();
-    }
-
-    public byte Read(int register)
-    {
-        switch (register)
-        {
-            case 0 when IsLatch:
-                return (byte)_divisor;
-            case 0:
-                return ReadReceived();
-            case 1:
-                return IsLatch ? (byte)(_divisor >> 8) : _interruptEnable;
-            case 2:
-                byte pending = PendingInterrupt();
-                if (pending == 2)
-                {
-                    // Reading the cause acknowledges an empty transmitter.
-                    _transmitterInterrupt = false;
-                }
-
-                return (byte)(pending | (_fifoEnabled ? 0xC0 : 0));
-            case 3:
-                return _lineControl;
-            case 4:
-                return _modemControl;
-            case 5:
-                byte line = LineStatus;
-                _lineErrors = 0;
-                return line;
-            case 6:
-                byte modem = _modemStatus;
-                _modemStatus &= 0xF0;
-                return modem;
-            default:
-                return _scratch;
-        }
-    }
-
-    public void Write(int register, byte value)
-    {
-        switch (register)
-        {
-            case 0 when IsLatch:
-                _divisor = (ushort)((_divisor & 0xFF00) | value);
-                break;
-            case 0:
-                Send(value);
-                break;
-            case 1 when IsLatch:
-                _divisor = (ushort)((_divisor & 0xFF) | (value << 8));
-                break;
-            case 1:
-                // Enabling the interrupt of an empty transmitter raises it at once.
-                _transmitterInterrupt |= (value & ~_interruptEnable & 2) != 0 && _sending.Count == 0;
-                _interruptEnable = (byte)(value & 0x0F);
-                break;
-            case 2:
-                ControlFifo(value);
-                break;
-            case 3:
-                _lineControl = value;
-                break;
-            case 4:
-                _modemControl = (byte)(value & 0x1F);
-                UpdateModemLines();
-                _wantsTransfer();
-                break;
-            case 7:
-                _scratch = value;
-                break;
-        }
-    }
+    private int TriggerLevel => !IsFifoEnabled ? 1 : (FifoControl >> 6) switch { 0 => 1, 1 => 4, 2 => 8, _ => 14 };
 
     /// <summary>Puts on the line what waits to be sent, as far as the line takes it.</summary>
     public void Send()
@@ -173,7 +140,7 @@ internal sealed class Uart
 
         // Bytes wait on the line until software asks for them: an open that clears the FIFOs loses nothing.
         Span<byte> bytes = stackalloc byte[FifoSize];
-        int room = (_modemControl & ModemRequestToSend) != 0 ? Depth - _received.Count : 0;
+        int room = IsRequestingToSend ? Depth - _received.Count : 0;
         while (room > 0)
         {
             int count = Backend.Read(bytes[..room]);
@@ -189,10 +156,28 @@ internal sealed class Uart
         UpdateModemLines();
     }
 
-    private byte ReadReceived()
+    /// <inheritdoc/>
+    protected override void OnReset(ResetKind kind)
     {
-        Span<byte> one = stackalloc byte[1];
-        one[0] = 0;
+        // What software wrote left before the reset: the line has no speed, only the work that moves it has not run yet.
+        Send();
+        _interruptEnable = 0;
+        _transmitterInterrupt = false;
+        _received.Clear();
+        _sending.Clear();
+        ModemLines = ReadLines();
+    }
+
+    private void Changed() => _changed();
+
+    private byte ReadReceived(byte divisor)
+    {
+        if (IsLatch)
+        {
+            return divisor;
+        }
+
+        Span<byte> one = [0];
         bool wasFull = _received.Count >= Depth;
         _received.Dequeue(one);
         if (wasFull || _received.Count == 0)
@@ -203,14 +188,19 @@ internal sealed class Uart
         return one[0];
     }
 
-    private void Send(byte value)
+    private byte WriteTransmitted(byte value, byte divisor)
     {
+        if (IsLatch)
+        {
+            return value;
+        }
+
         Span<byte> one = [value];
         if (IsLooped)
         {
             if (_received.Count >= Depth)
             {
-                _lineErrors |= LineOverrun;
+                HasOverrun = true;
             }
             else
             {
@@ -218,7 +208,7 @@ internal sealed class Uart
             }
 
             _transmitterInterrupt = true;
-            return;
+            return divisor;
         }
 
         // With all places taken the byte is lost, as in the hardware: software looks at LSR first.
@@ -229,72 +219,110 @@ internal sealed class Uart
 
         _transmitterInterrupt = false;
         _wantsTransfer();
+        return divisor;
     }
 
-    private void ControlFifo(byte value)
+    private byte ReadInterruptEnable(byte divisor) => IsLatch ? divisor : (byte)_interruptEnable;
+
+    private byte WriteInterruptEnable(byte value, byte divisor)
     {
-        bool enable = (value & 1) != 0;
-        if (enable != _fifoEnabled || (value & 2) != 0)
+        if (IsLatch)
+        {
+            return value;
+        }
+
+        // Enabling the interrupt of an empty transmitter raises it at once.
+        var enable = (InterruptEnables)value & InterruptEnables.All;
+        _transmitterInterrupt |= (enable & ~_interruptEnable & InterruptEnables.Transmitter) != 0 && _sending.Count == 0;
+        _interruptEnable = enable;
+        return divisor;
+    }
+
+    private byte ReadCause()
+    {
+        byte cause = PendingInterrupt();
+        if (cause == CauseTransmitter)
+        {
+            // Reading the cause acknowledges an empty transmitter.
+            _transmitterInterrupt = false;
+        }
+
+        return (byte)(cause | (IsFifoEnabled ? 0xC0 : 0));
+    }
+
+    private byte ControlFifo(byte value, byte old)
+    {
+        bool changes = ((value ^ old) & FifoEnable) != 0;
+        if (changes || (value & 2) != 0)
         {
             _received.Clear();
         }
 
-        if (enable != _fifoEnabled || (value & 4) != 0)
+        if (changes || (value & 4) != 0)
         {
             _transmitterInterrupt |= _sending.Count != 0;
             _sending.Clear();
         }
 
-        _fifoEnabled = enable;
-        _triggerLevel = enable ? (value >> 6) switch { 0 => 1, 1 => 4, 2 => 8, _ => 14 } : 1;
         _wantsTransfer();
+        return (byte)(value & (FifoEnable | FifoTrigger));
     }
 
+    private void ChangeModem()
+    {
+        UpdateModemLines();
+        _wantsTransfer();
+        _changed();
+    }
+
+    private byte ReadLineStatus(byte errors) => (byte)(errors | (_received.Count != 0 ? LineDataReady : 0) | (_sending.Count == 0 ? LineTransmitterEmpty : 0));
+
     /// <summary>CTS, DSR, RI and DCD as they stand on the line, or as the modem control register loops them back.</summary>
-    private byte ModemLines()
+    private byte ReadLines()
     {
         if (IsLooped)
         {
-            return (byte)(((_modemControl & 2) << 3) | ((_modemControl & 1) << 5) | ((_modemControl & 4) << 4) | ((_modemControl & 8) << 4));
+            return (byte)((IsRequestingToSend ? 1 : 0) | (IsTerminalReady ? 2 : 0) | (Out1 ? 4 : 0) | (Out2 ? 8 : 0));
         }
 
-        _isConnected = Backend.IsConnected;
-        return (byte)(_isConnected ? 0xB0 : 0);
+        return (byte)(Backend.IsConnected ? 0xB : 0);
     }
 
     private void UpdateModemLines()
     {
-        byte lines = ModemLines();
-        byte old = (byte)(_modemStatus & 0xF0);
-        byte changed = (byte)((lines ^ old) >> 4);
+        byte lines = ReadLines();
+        byte changed = (byte)(lines ^ ModemLines);
 
         // RI reports only its trailing edge.
-        if ((lines & 0x40) != 0)
+        if ((lines & 4) != 0)
         {
             changed &= 0x0B;
         }
 
-        _modemStatus = (byte)(lines | (_modemStatus & 0x0F) | changed);
+        ModemLines = lines;
+        ModemChanges |= changed;
     }
 
-    /// <summary>The cause of the highest priority, as IIR shows it; 1 for none.</summary>
+    /// <summary>The cause of the highest priority, as IIR shows it.</summary>
     private byte PendingInterrupt()
     {
-        if ((_interruptEnable & 4) != 0 && (_lineErrors & LineErrors) != 0)
+        if (IsEnabled(InterruptEnables.LineStatus) && HasOverrun)
         {
             return 0x06;
         }
 
-        if ((_interruptEnable & 1) != 0 && _received.Count != 0)
+        if (IsEnabled(InterruptEnables.Received) && _received.Count != 0)
         {
-            return _received.Count >= _triggerLevel ? (byte)0x04 : (byte)0x0C;
+            return _received.Count >= TriggerLevel ? (byte)0x04 : (byte)0x0C;
         }
 
-        if ((_interruptEnable & 2) != 0 && _transmitterInterrupt)
+        if (IsEnabled(InterruptEnables.Transmitter) && _transmitterInterrupt)
         {
-            return 0x02;
+            return CauseTransmitter;
         }
 
-        return (_interruptEnable & 8) != 0 && (_modemStatus & 0x0F) != 0 ? (byte)0x00 : (byte)0x01;
+        return IsEnabled(InterruptEnables.ModemStatus) && ModemChanges != 0 ? (byte)0x00 : CauseNone;
     }
+
+    private bool IsEnabled(InterruptEnables interrupt) => (_interruptEnable & interrupt) != 0;
 }
