@@ -29,11 +29,7 @@ public sealed class NvmeDevice : VfioPciDevice
         }
 
         _controller = new NvmeController(this, _options);
-        Registers = ControllerRegisters.Create(_controller);
     }
-
-    /// <summary>The controller's registers, without the doorbells behind them.</summary>
-    public RegisterMap Registers { get; }
 
     /// <inheritdoc/>
     protected override void Configure(PciDeviceBuilder pci)
@@ -47,7 +43,7 @@ public sealed class NvmeDevice : VfioPciDevice
             .Intx()
             .Bar(RegisterBar, System.Numerics.BitOperations.RoundUpToPowerOf2(ControllerRegisters.Length + doorbells), PciBarKind.Memory64, prefetchable: false, bar =>
             {
-                bar.Registers(0, Registers);
+                bar.Registers(0, _controller.Registers);
                 if (_controller.SharedDoorbells is { } shared)
                 {
                     bar.Memory(ControllerRegisters.Length, shared);

@@ -92,7 +92,7 @@ public sealed class BarTests
     [Fact]
     public async Task Nothing_and_refusals_read_ones_and_swallow_writes()
     {
-        RegisterMap map = new RegisterMap("m", 0x20).ReadOnly32(0, "id", () => 0x1234).WriteOnly32(4, "wo", _ => { });
+        CallbackRegisters map = new CallbackRegisters("m", 0x20).Add(0, () => 0x1234).Add(4, null, _ => { });
         await using PciRig rig = new(pci => pci.Bar(0, map, 0x1000));
         Assert.Equal(0x1234UL, rig.Load(0, 0, 4));
         Assert.Equal(0xFFFFUL, rig.Load(0, 0, 2));
@@ -263,7 +263,7 @@ public sealed class BarTests
     public async Task Register_access_allocates_nothing_and_is_fast()
     {
         uint value = 0;
-        RegisterMap map = new RegisterMap("m", 0x100).ReadWrite32(0x10, "r", () => value, v => value = v);
+        CallbackRegisters map = new CallbackRegisters("m", 0x100).Add(0x10, () => value, v => value = v);
         await using PciRig rig = new(pci => pci.Bar(0, map));
         VfioDeviceFile file = rig.File;
         byte[] buffer = new byte[4];

@@ -124,7 +124,7 @@ public sealed class ConfigSpaceTests
     public async Task Case151_bars_are_virtual()
     {
         uint stored = 0;
-        RegisterMap map = new RegisterMap("m", 0x10).ReadWrite32(0, "r", () => stored, value => stored = value);
+        CallbackRegisters map = new CallbackRegisters("m", 0x10).Add(0, () => stored, value => stored = value);
         await using PciRig rig = new(pci => pci.Bar(0, map, 0x1000).Bar(2, 0x1000, PciBarKind.Memory64, prefetchable: true));
         rig.SetConfig(PciRegister.Bar0, 0xFFFFFFFF);
         Assert.Equal(0xFFFFF000u, rig.Config(PciRegister.Bar0));

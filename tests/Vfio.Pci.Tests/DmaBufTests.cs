@@ -15,7 +15,7 @@ public sealed class DmaBufTests
     {
         pci.PowerManagement()
             .Bar(0, 0x4000, PciBarKind.Memory64, false, static bar => bar.Memory(Page, new BarMemory("shared", 2 * Page)))
-            .Bar(2, new RegisterMap("registers", 0x10).ReadOnly32(0, "id", static () => 7));
+            .Bar(2, new CallbackRegisters("registers", 0x10).Add(0, static () => 7));
         if (strict)
         {
             pci.EnforceDecode();

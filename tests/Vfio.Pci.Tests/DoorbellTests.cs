@@ -11,7 +11,7 @@ public sealed class DoorbellTests
     private readonly BlockingCollection<(int Bell, ulong? Value)> _rings = [];
 
     private PciRig Device() => new(pci => pci
-        .Bar(0, new RegisterMap("m", 0x100).ReadWrite32(0x10, "bell", () => 5, v => _rings.Add((9, v))).ReadWrite32(0x20, "plain", () => 0, v => _rings.Add((8, v))), 0x1000)
+        .Bar(0, new CallbackRegisters("m", 0x100).Add(0x10, () => 5, v => _rings.Add((9, v))).Add(0x20, () => 0, v => _rings.Add((8, v))), 0x1000)
         .Bar(2, 0x1000, PciBarKind.Memory32, false)
         .Msix(4, 2)
         .Doorbell(0, 0x10, 4, v => _rings.Add((1, v)), dataMatch: 7)
@@ -119,7 +119,7 @@ public sealed class DoorbellTests
     public async Task Ioeventfd_is_dropped_while_memory_decoding_is_off_and_its_structure_is_checked()
     {
         await using PciRig rig = new(pci => pci.EnforceDecode()
-            .Bar(0, new RegisterMap("m", 0x100).ReadWrite32(0x20, "plain", () => 0, v => _rings.Add((8, v))), 0x1000));
+            .Bar(0, new CallbackRegisters("m", 0x100).Add(0x20, () => 0, v => _rings.Add((8, v))), 0x1000));
         EventFd eventFd = rig.NewEventFd();
         Assert.Equal(0, Set(rig, 4, 0, 0, 0x20, 0xABCD, eventFd).Value);
         eventFd.Signal();

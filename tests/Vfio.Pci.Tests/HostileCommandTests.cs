@@ -16,7 +16,7 @@ public sealed class HostileCommandTests
     {
         using DescriptorLeakGuard guard = new();
         await using BusRig rig = new();
-        RegisterMap map = new RegisterMap("m", 0x100).ReadWrite32(0x10, "r", static () => 1, static _ => { });
+        CallbackRegisters map = new CallbackRegisters("m", 0x100).Add(0x10, static () => 1, static _ => { });
         TestDevice device = rig.Add("d0", 3, configure: pci => pci.PciExpress().PowerManagement().Intx().Msi(4).Msix(8, bar: 4).PhysicalFunction()
             .Bar(0, map, 0x1000).Bar(2, new BarMemory("shared", 0x4000)));
         using Iommu.IommufdContext context = new();

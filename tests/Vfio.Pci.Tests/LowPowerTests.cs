@@ -13,7 +13,7 @@ public sealed class LowPowerTests
     private const uint Exit = VfioUapi.VFIO_DEVICE_FEATURE_LOW_POWER_EXIT;
     private const uint Set = VfioUapi.VFIO_DEVICE_FEATURE_SET;
 
-    private static PciRig Device() => new(static pci => pci.Bar(0, new RegisterMap("m", 0x10).ReadOnly32(0, "id", static () => 0x77)));
+    private static PciRig Device() => new(static pci => pci.Bar(0, new CallbackRegisters("m", 0x10).Add(0, static () => 0x77)));
 
     [Fact]
     public async Task Case160_entry_is_once_and_exit_is_always()

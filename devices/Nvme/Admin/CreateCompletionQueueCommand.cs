@@ -17,7 +17,7 @@ internal static class CreateCompletionQueueCommand
             return request.Refuse(NvmeStatus.InvalidQueueId, location: 40);
         }
 
-        if (size < 2 || size > (uint)controller.Options.QueueEntries || controller.Configuration.CompletionEntryShift != 4)
+        if (size < 2 || size > (uint)controller.Options.QueueEntries || controller.Registers.CompletionEntryShift != 4)
         {
             return request.Refuse(NvmeStatus.InvalidQueueSize, location: 42);
         }

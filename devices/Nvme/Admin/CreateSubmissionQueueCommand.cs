@@ -17,7 +17,7 @@ internal static class CreateSubmissionQueueCommand
             return request.Refuse(NvmeStatus.InvalidQueueId, location: 40);
         }
 
-        if (size < 2 || size > (uint)controller.Options.QueueEntries || controller.Configuration.SubmissionEntryShift != 6)
+        if (size < 2 || size > (uint)controller.Options.QueueEntries || controller.Registers.SubmissionEntryShift != 6)
         {
             return request.Refuse(NvmeStatus.InvalidQueueSize, location: 42);
         }

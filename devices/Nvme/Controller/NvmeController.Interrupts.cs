@@ -9,22 +9,11 @@ internal sealed partial class NvmeController
     /// <summary>Vectors whose message waits for INTMC. Guarded by the state lock.</summary>
     private uint _messagesPending;
 
-    /// <summary>What INTMS and INTMC read.</summary>
-    public uint InterruptMask { get; private set; }
-
-    /// <summary>A write of INTMS. State lock held.</summary>
-    public void SetInterruptMask(uint vectors)
+    /// <summary>INTMC was written: messages that waited for it are sent. State lock held.</summary>
+    public void InterruptsUnmasked()
     {
-        InterruptMask |= vectors;
-        UpdatePin();
-    }
-
-    /// <summary>A write of INTMC. State lock held.</summary>
-    public void ClearInterruptMask(uint vectors)
-    {
-        InterruptMask &= ~vectors;
-        uint messages = _messagesPending & ~InterruptMask;
-        _messagesPending &= InterruptMask;
+        uint messages = _messagesPending & ~Registers.InterruptMask;
+        _messagesPending &= Registers.InterruptMask;
         for (; messages != 0; messages &= messages - 1)
         {
             if (_device.Interrupts.UsesMessages)
@@ -43,6 +32,18 @@ internal sealed partial class NvmeController
         {
             Interrupt(completions);
         }
+    }
+
+    /// <summary>The pin follows the queues: asserted while one that is not masked has entries. State lock held.</summary>
+    public void UpdatePin()
+    {
+        bool level = false;
+        foreach (CompletionQueue? queue in _completions)
+        {
+            level |= queue is { Interrupts: true, HasEntries: true } && !IsMasked(queue.Vector);
+        }
+
+        _device.Interrupts.SetIntx(level && !_device.Interrupts.UsesMessages);
     }
 
     private void Interrupt(CompletionQueue completions)
@@ -72,17 +73,5 @@ internal sealed partial class NvmeController
         }
     }
 
-    private bool IsMasked(int vector) => vector < 32 && (InterruptMask & (1U << vector)) != 0;
-
-    /// <summary>The pin follows the queues: asserted while one that is not masked has entries. State lock held.</summary>
-    private void UpdatePin()
-    {
-        bool level = false;
-        foreach (CompletionQueue? queue in _completions)
-        {
-            level |= queue is { Interrupts: true, HasEntries: true } && !IsMasked(queue.Vector);
-        }
-
-        _device.Interrupts.SetIntx(level && !_device.Interrupts.UsesMessages);
-    }
+    private bool IsMasked(int vector) => vector < 32 && (Registers.InterruptMask & (1U << vector)) != 0;
 }

@@ -17,12 +17,12 @@ internal sealed partial class NvmeController
     {
         lock (StateLock)
         {
-            if ((Status & StatusFatal) != 0 || !_isRunning)
+            if (Registers.IsFatal || !_isRunning)
             {
                 return;
             }
 
-            Status |= StatusFatal;
+            Registers.IsFatal = true;
             CloseQueues();
         }
 
@@ -42,9 +42,9 @@ internal sealed partial class NvmeController
                     return;
                 }
 
-                flush = (Status & StatusShutdownMask) == StatusShuttingDown;
-                bool mustStart = Configuration.IsEnabled && !_isRunning && (Status & StatusFatal) == 0;
-                bool mustStop = !Configuration.IsEnabled && (_isRunning || (Status & (StatusReady | StatusFatal)) != 0);
+                flush = Registers.Shutdown == ShutdownStatus.Occurring;
+                bool mustStart = Registers.IsEnabled && !_isRunning && !Registers.IsFatal;
+                bool mustStop = !Registers.IsEnabled && (_isRunning || Registers.IsReady || Registers.IsFatal);
                 if (!flush && !mustStart && !mustStop)
                 {
                     return;
@@ -65,17 +65,17 @@ internal sealed partial class NvmeController
                     return;
                 }
 
-                if (flush && (Status & StatusShutdownMask) == StatusShuttingDown)
+                if (flush && Registers.Shutdown == ShutdownStatus.Occurring)
                 {
-                    Status = (Status & ~StatusShutdownMask) | StatusShutDown;
+                    Registers.Shutdown = ShutdownStatus.Complete;
                 }
-                else if (!Configuration.IsEnabled)
+                else if (!Registers.IsEnabled)
                 {
-                    Status &= ~(StatusReady | StatusFatal | StatusShutdownMask);
+                    Registers.ClearStatus();
                     _isRunning = false;
                     ResetController();
                 }
-                else if (!_isRunning && (Status & StatusFatal) == 0)
+                else if (!_isRunning && !Registers.IsFatal)
                 {
                     Enable();
                 }
@@ -86,25 +86,26 @@ internal sealed partial class NvmeController
     /// <summary>Makes the admin queues. State lock held.</summary>
     private void Enable()
     {
-        uint submissions = (AdminQueueSizes & 0xFFF) + 1;
-        uint completions = ((AdminQueueSizes >> 16) & 0xFFF) + 1;
-        if (Configuration.CommandSet != 0
-            || Configuration.Arbitration != 0
-            || Configuration.PageShift > ControllerCapabilities.MaxPageShift
+        uint submissions = Registers.AdminSubmissionEntries;
+        uint completions = Registers.AdminCompletionEntries;
+        if (Registers.CommandSet != 0
+            || Registers.Arbitration != 0
+            || Registers.PageShift > ControllerCapabilities.MaxPageShift
             || submissions < 2
             || completions < 2)
         {
-            Status |= StatusFatal;
+            Registers.IsFatal = true;
             return;
         }
 
-        PageSize = 1U << Configuration.PageShift;
+        PageSize = 1U << Registers.PageShift;
         _isRunning = true;
         ulong inPage = PageSize - 1;
-        var completion = new CompletionQueue(this, 0, completions, AdminCompletionAddress & ~inPage, vector: 0, interrupts: true);
+        var completion = new CompletionQueue(this, 0, completions, Registers.AdminCompletionAddress & ~inPage, vector: 0, interrupts: true);
         AddCompletions(completion);
-        AddSubmissions(0, submissions, AdminSubmissionAddress & ~inPage, priority: 0, completion);
-        Status = (Status & ~StatusShutdownMask) | StatusReady;
+        AddSubmissions(0, submissions, Registers.AdminSubmissionAddress & ~inPage, priority: 0, completion);
+        Registers.Shutdown = ShutdownStatus.None;
+        Registers.IsReady = true;
         if (SharedDoorbells is not null)
         {
             _poller!.Schedule();

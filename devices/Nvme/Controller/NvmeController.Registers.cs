@@ -5,43 +5,20 @@ namespace Vfio.Devices.Nvme;
 /// <content>What the host reads and writes in BAR 0; all with the state lock held.</content>
 internal sealed partial class NvmeController
 {
-    private const uint StatusReady = 1;
-    private const uint StatusFatal = 2;
-    private const uint StatusShutdownMask = 0xC;
-    private const uint StatusShuttingDown = 0x4;
-    private const uint StatusShutDown = 0x8;
+    /// <summary>The properties before the doorbells.</summary>
+    public ControllerRegisters Registers { get; }
 
-    /// <summary>CAP.</summary>
-    public ulong Capabilities { get; }
-
-    /// <summary>CC.</summary>
-    public ControllerConfiguration Configuration { get; private set; }
-
-    /// <summary>CSTS.</summary>
-    public uint Status { get; private set; }
-
-    /// <summary>AQA.</summary>
-    public uint AdminQueueSizes { get; set; }
-
-    /// <summary>ASQ.</summary>
-    public ulong AdminSubmissionAddress { get; set; }
-
-    /// <summary>ACQ.</summary>
-    public ulong AdminCompletionAddress { get; set; }
-
-    /// <summary>A write of CC. What takes time is done by the life-cycle work; CSTS says when.</summary>
-    public void WriteConfiguration(uint value)
+    /// <summary>CC was written. What takes time is done by the life-cycle work; CSTS says when.</summary>
+    public void Configure(bool wasEnabled, bool isShutdownNew)
     {
-        ControllerConfiguration old = Configuration;
-        Configuration = new ControllerConfiguration(value & ControllerConfiguration.Mask);
-        if (old.IsEnabled && !Configuration.IsEnabled)
+        if (wasEnabled && !Registers.IsEnabled)
         {
             CloseQueues();
         }
 
-        if (Configuration.Shutdown is 1 or 2 && Configuration.Shutdown != old.Shutdown)
+        if (isShutdownNew && Registers.ShutdownNotification is ShutdownNotification.Normal or ShutdownNotification.Abrupt)
         {
-            Status = (Status & ~StatusShutdownMask) | StatusShuttingDown;
+            Registers.Shutdown = ShutdownStatus.Occurring;
         }
 
         _life!.Schedule();
@@ -53,7 +30,7 @@ internal sealed partial class NvmeController
     /// <param name="value">What the host wrote.</param>
     public void Ring(int queue, bool isHead, uint value)
     {
-        if ((Status & (StatusReady | StatusFatal)) != StatusReady || !Configuration.IsEnabled)
+        if (!Registers.TakesDoorbells)
         {
             return;
         }
@@ -83,18 +60,12 @@ internal sealed partial class NvmeController
         }
     }
 
-    /// <summary>A reset of the function: everything returns to its reset values, at once.</summary>
+    /// <summary>A reset of the function: everything returns to its reset values, at once. The registers have theirs already.</summary>
     public void ResetFunction()
     {
         CloseQueues();
         AwaitTransfers();
         Formats.Abandon();
-        Configuration = default;
-        Status = 0;
-        AdminQueueSizes = 0;
-        AdminSubmissionAddress = 0;
-        AdminCompletionAddress = 0;
-        InterruptMask = 0;
         _isRunning = false;
         ResetController();
     }

@@ -28,7 +28,7 @@ internal sealed partial class NvmeController : IDisposable
         _completions = new CompletionQueue?[pairs];
         _requests = new NvmeRequest?[pairs];
         _works = new DeviceWork?[pairs];
-        Capabilities = ControllerCapabilities.Value(options.QueueEntries);
+        Registers = new ControllerRegisters(this, options.QueueEntries);
         try
         {
             OpenNamespaces();

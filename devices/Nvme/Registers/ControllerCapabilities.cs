@@ -19,14 +19,4 @@ internal static class ControllerCapabilities
 
     /// <summary>The longest transfer in bytes.</summary>
     public const int MaxTransfer = 1 << (MaxTransferShift + MinPageShift);
-
-    /// <summary>The CAP register.</summary>
-    public static ulong Value(int queueEntries)
-        => (uint)(queueEntries - 1)                           // MQES
-            | (1UL << 16)                                     // CQR: queues are contiguous
-            | ((ulong)Timeout << 24)                          // TO
-            | (1UL << 37)                                     // CSS: the NVM command set
-            | ((ulong)(MinPageShift - 12) << 48)              // MPSMIN
-            | ((ulong)(MaxPageShift - 12) << 52)              // MPSMAX
-            | (1UL << 59);                                    // CRMS.CRWMS: ready with media
 }

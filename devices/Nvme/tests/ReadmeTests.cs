@@ -5,15 +5,14 @@ namespace Vfio.Devices.Nvme.Tests;
 public sealed class ReadmeTests
 {
     [Fact]
-    public async Task Readme_shows_the_registers_as_they_are_declared()
+    public void Readme_shows_the_registers_as_they_are_declared()
     {
         const string Start = "<!-- registers -->\n";
         const string End = "<!-- end of registers -->";
         string path = Checkout.File("devices/Nvme/README.md");
         string readme = File.ReadAllText(path);
-        await using var pair = Vfio.Testing.DevicePair.Local(() => new NvmeDevice());
         int start = readme.IndexOf(Start, StringComparison.Ordinal) + Start.Length;
-        string expected = readme[..start] + pair.Device.Registers.ToMarkdown() + readme[readme.IndexOf(End, StringComparison.Ordinal)..];
+        string expected = readme[..start] + ControllerRegisters.RegistersMarkdown + readme[readme.IndexOf(End, StringComparison.Ordinal)..];
 
         // VFIO_UPDATE_DOCS=1 writes the table; the comparison always follows.
         if (Environment.GetEnvironmentVariable("VFIO_UPDATE_DOCS") == "1")

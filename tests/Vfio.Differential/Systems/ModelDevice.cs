@@ -18,39 +18,22 @@ internal sealed class ModelDevice(Target target, PciBus? bus, bool enforcesDecod
     public const ulong RegistersSize = 0x100000;
     public const ulong MemorySize = 0x10000;
     public const int Vectors = 4;
-    private const uint DmaBusy = 1;
-    private const uint DmaToMemory = 2;
     private const ulong BufferAddress = 0x40000;
     private const int BufferSize = 4096;
     private readonly byte[] _buffer = new byte[BufferSize];
     private readonly BarMemory? _memory = target == Target.B ? new BarMemory("model memory", MemorySize) : null;
     private DeviceWork? _dma;
-    private uint _liveness;
-    private uint _interruptStatus;
-    private ulong _source;
-    private ulong _destination;
-    private ulong _count;
-    private ulong _command;
+    private ModelRegisters? _registers;
 
     /// <inheritdoc/>
     protected override void Configure(PciDeviceBuilder pci)
     {
-        RegisterMap registers = new RegisterMap("model", 0x100)
-            .ReadOnly32(Edu.Identification, "identification", static () => 0x010000ED, "version and kind")
-            .ReadWrite32(Edu.Liveness, "liveness", () => _liveness, value => _liveness = ~value, "reads the inverse of what was written")
-            .ReadOnly32(Edu.InterruptStatus, "interrupt status", () => _interruptStatus, "causes")
-            .WriteOnly32(Edu.Vector, "vector", value => Interrupts.Signal((int)(value % Vectors)), "signals a message vector")
-            .WriteOnly32(Edu.Raise, "interrupt raise", Raise, "sets causes and interrupts")
-            .WriteOnly32(Edu.Acknowledge, "interrupt acknowledge", Acknowledge, "clears causes")
-            .ReadWrite64(Edu.DmaSource, "DMA source", () => _source, value => _source = value, "address to read from", RegisterWidths.Dword, NarrowAccess.ZeroExtend)
-            .ReadWrite64(Edu.DmaDestination, "DMA destination", () => _destination, value => _destination = value, "address to write to", RegisterWidths.Dword, NarrowAccess.ZeroExtend)
-            .ReadWrite64(Edu.DmaCount, "DMA count", () => _count, value => _count = value, "bytes to transfer", RegisterWidths.Dword, NarrowAccess.ZeroExtend)
-            .ReadWrite64(Edu.DmaCommand, "DMA command", () => _command, StartDma, "bit 0 starts and reads 1 while busy, bit 1 is the direction", RegisterWidths.Dword, NarrowAccess.ZeroExtend);
+        _registers = new ModelRegisters(this);
         pci.Id(vendor: 0x1234, device: 0x11E8, revision: 0x10)
             .Subsystem(0x1AF4, 0x1100)
             .Class(0x00, 0xFF)
             .Intx()
-            .Bar(0, registers, RegistersSize);
+            .Bar(0, _registers, RegistersSize);
         if (target == Target.A)
         {
             pci.Msi(vectors: 1).WithoutReset();
@@ -78,49 +61,13 @@ internal sealed class ModelDevice(Target target, PciBus? bus, bool enforcesDecod
     }
 
     /// <inheritdoc/>
-    protected override void OnReset(ResetKind kind)
-    {
-        _liveness = _interruptStatus = 0;
-        _source = _destination = _count = _command = 0;
-        Interrupts.SetIntx(false);
-    }
+    protected override void OnReset(ResetKind kind) => Interrupts.SetIntx(false);
 
     /// <inheritdoc/>
     protected override void OnDisposed() => _memory?.Dispose();
 
-    private void Raise(uint causes)
-    {
-        _interruptStatus |= causes;
-        if (Interrupts.UsesMessages)
-        {
-            Interrupts.Signal(0);
-        }
-        else
-        {
-            Interrupts.SetIntx(_interruptStatus != 0);
-        }
-    }
-
-    private void Acknowledge(uint causes)
-    {
-        _interruptStatus &= ~causes;
-        if (_interruptStatus == 0)
-        {
-            Interrupts.SetIntx(false);
-        }
-    }
-
-    private void StartDma(ulong command)
-    {
-        if ((_command & DmaBusy) == 0)
-        {
-            _command = command;
-            if ((command & DmaBusy) != 0)
-            {
-                _dma!.Schedule(TimeSpan.Zero);
-            }
-        }
-    }
+    /// <summary>Transfers what the registers say.</summary>
+    internal void StartDma() => _dma!.Schedule(TimeSpan.Zero);
 
     private void Transfer(WorkTurn turn)
     {
@@ -130,10 +77,10 @@ internal sealed class ModelDevice(Target target, PciBus? bus, bool enforcesDecod
         bool toMemory;
         lock (StateLock)
         {
-            toMemory = (_command & DmaToMemory) != 0;
-            memory = toMemory ? _destination : _source;
-            device = toMemory ? _source : _destination;
-            count = (int)Math.Min(_count, BufferSize);
+            toMemory = _registers!.IsToMemory;
+            memory = toMemory ? _registers.DmaDestination : _registers.DmaSource;
+            device = toMemory ? _registers.DmaSource : _registers.DmaDestination;
+            count = (int)Math.Min(_registers.DmaCount, BufferSize);
         }
 
         // What comes of it shows in memory.
@@ -146,7 +93,7 @@ internal sealed class ModelDevice(Target target, PciBus? bus, bool enforcesDecod
         {
             if (!turn.IsCancelled)
             {
-                _command &= ~(ulong)DmaBusy;
+                _registers.IsTransferring = false;
             }
         }
     }

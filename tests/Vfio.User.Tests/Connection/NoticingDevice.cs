@@ -5,12 +5,9 @@ namespace Vfio.User.Tests.Connection;
 /// <summary>An Express function with every kind of capability, which writes down what happens to it and copies memory on command.</summary>
 internal sealed class NoticingDevice : VfioPciDevice
 {
-    private readonly RegisterMap _registers;
-    private ulong _address;
+    private readonly NoticingRegisters _registers;
 
-    public NoticingDevice() => _registers = new RegisterMap("noticing", 0x100)
-        .ReadWrite64(0x00, "address", () => _address, value => _address = value, "where the value is", RegisterWidths.Dword)
-        .ReadWrite64(0x08, "value", Load, Store, "the eight bytes there", RegisterWidths.Dword);
+    public NoticingDevice() => _registers = new NoticingRegisters(this);
 
     public List<string> Events { get; } = [];
 
@@ -33,11 +30,11 @@ internal sealed class NoticingDevice : VfioPciDevice
 
     protected override void OnReset(ResetKind kind) => Events.Add("reset");
 
-    private ulong Load()
+    internal ulong Load(ulong address)
     {
         Span<byte> value = stackalloc byte[8];
-        return Dma.Read(_address, value) == Abi.Errno.None ? BitConverter.ToUInt64(value) : ulong.MaxValue;
+        return Dma.Read(address, value) == Abi.Errno.None ? BitConverter.ToUInt64(value) : ulong.MaxValue;
     }
 
-    private void Store(ulong value) => _ = Dma.Write(_address, BitConverter.GetBytes(value));
+    internal void Store(ulong address, ulong value) => _ = Dma.Write(address, BitConverter.GetBytes(value));
 }
