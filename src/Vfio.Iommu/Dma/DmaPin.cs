@@ -10,6 +10,7 @@ namespace Vfio.Iommu;
 /// </remarks>
 public abstract class DmaPin : IDisposable
 {
+    private DmaSpace? _writer;
     private int _disposed;
 
     /// <summary>Begins a lease.</summary>
@@ -46,11 +47,15 @@ public abstract class DmaPin : IDisposable
     {
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
+            _writer?.EndLease(this);
             Release();
         }
 
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>The device writes: its log has the lease. Called once, before the lease is handed out.</summary>
+    internal void BelongTo(DmaSpace writer) => _writer = writer;
 
     /// <summary>One piece of the memory of a live lease.</summary>
     /// <param name="index">Its number.</param>

@@ -51,6 +51,7 @@ public sealed partial class DmaSpace
         {
             DmaSegment run = TakeRun(ref segments);
             error = path!.Write(run.Iova, source.Slice(transferred, run.Length));
+            Log(run.Iova, run.Length);
             transferred += error == Errno.None ? run.Length : 0;
         }
 

@@ -45,7 +45,14 @@ public sealed partial class DmaSpace
     public Errno Write(ulong iova, ReadOnlySpan<byte> source)
     {
         IDmaPath? path = _path;
-        return path is null ? Errno.EINVAL : path.Write(iova, source);
+        if (path is null)
+        {
+            return Errno.EINVAL;
+        }
+
+        Errno error = path.Write(iova, source);
+        Log(iova, source.Length);
+        return error;
     }
 
     /// <summary>Opens a window for direct access during a few statements.</summary>
@@ -63,7 +70,13 @@ public sealed partial class DmaSpace
             return Errno.EINVAL;
         }
 
-        return current.TryOpenWindow(iova, length, access, out window);
+        Errno error = current.TryOpenWindow(iova, length, access, out window);
+        if (error == Errno.None && access != DmaAccess.Read)
+        {
+            window = new DmaWindow(window, this, iova);
+        }
+
+        return error;
     }
 
     /// <summary>Takes a lease on memory. Only for devices that return true from <c>CanPin</c>.</summary>
@@ -82,7 +95,13 @@ public sealed partial class DmaSpace
             return Errno.EINVAL;
         }
 
-        return current.TryPin(iova, length, access, out pin);
+        Errno error = current.TryPin(iova, length, access, out pin);
+        if (error == Errno.None && access != DmaAccess.Read)
+        {
+            BeginLease(pin!);
+        }
+
+        return error;
     }
 
     /// <summary>Connects the space to what a binding offers, or disconnects it. For implementers of <c>BindIommufd</c>.</summary>
