@@ -37,7 +37,8 @@ public sealed class EduDevice : VfioPciDevice
             .Class(0x00, 0xFF)
             .Intx()
             .Bar(0, _registers, BarSize)
-            .Msi(vectors: 1);
+            .Msi(vectors: 1)
+            .Migratable();
         _factorialWork = CreateWork("factorial", ComputeFactorial);
         _dmaWork = CreateWork("DMA", TransferDma);
     }
@@ -47,6 +48,29 @@ public sealed class EduDevice : VfioPciDevice
     {
         Array.Clear(_buffer);
         Interrupts.SetIntx(false);
+    }
+
+    /// <inheritdoc/>
+    protected override void SaveIdentity(DeviceStateWriter writer) => writer.WriteUInt64(_options.DmaMask);
+
+    /// <inheritdoc/>
+    protected override void SaveState(DeviceStateWriter writer) => writer.WriteBytes(_buffer);
+
+    /// <inheritdoc/>
+    protected override Errno TryRestoreState(ref DeviceStateReader reader)
+    {
+        ReadOnlySpan<byte> buffer = reader.ReadBytes(BufferSize);
+        buffer.CopyTo(_buffer);
+        return Errno.None;
+    }
+
+    /// <inheritdoc/>
+    protected override void OnContinued(bool isRestored)
+    {
+        if (isRestored)
+        {
+            _registers.Raise(0);
+        }
     }
 
     /// <summary>Computes the factorial of what the register holds.</summary>

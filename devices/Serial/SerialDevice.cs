@@ -1,3 +1,4 @@
+using Vfio.Abi;
 using Vfio.Pci;
 
 namespace Vfio.Devices.Serial;
@@ -82,7 +83,8 @@ public sealed class SerialDevice : VfioPciDevice
                 {
                     area.Registers(PortSize * (ulong)i, _ports[i]);
                 }
-            });
+            })
+            .Migratable();
         for (int i = 0; i < _ports.Length; i++)
         {
             Uart port = _ports[i];
@@ -96,6 +98,38 @@ public sealed class SerialDevice : VfioPciDevice
 
     /// <inheritdoc/>
     protected override void OnReset(ResetKind kind) => UpdateInterrupt();
+
+    /// <inheritdoc/>
+    protected override void SaveState(DeviceStateWriter writer)
+    {
+        foreach (Uart port in _ports)
+        {
+            port.SaveQueues(writer);
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override Errno TryRestoreState(ref DeviceStateReader reader)
+    {
+        Errno error = Errno.None;
+        foreach (Uart port in _ports)
+        {
+            error = error == Errno.None ? port.TryRestoreQueues(ref reader) : error;
+        }
+
+        return error;
+    }
+
+    /// <inheritdoc/>
+    protected override void OnContinued(bool isRestored)
+    {
+        UpdateInterrupt();
+        foreach (DeviceWork work in _works)
+        {
+            // The line may have changed meanwhile, and is another one after a migration.
+            work.Schedule();
+        }
+    }
 
     /// <inheritdoc/>
     protected override void OnDisposed() => DisposeBackends();

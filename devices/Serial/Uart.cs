@@ -1,3 +1,4 @@
+using Vfio.Abi;
 using Vfio.Pci;
 
 namespace Vfio.Devices.Serial;
@@ -156,6 +157,24 @@ internal sealed partial class Uart
         UpdateModemLines();
     }
 
+    /// <summary>Writes what the registers do not tell.</summary>
+    public void SaveQueues(DeviceStateWriter writer)
+    {
+        writer.WriteByte((byte)_interruptEnable);
+        writer.WriteBoolean(_transmitterInterrupt);
+        Save(writer, _received);
+        Save(writer, _sending);
+    }
+
+    /// <summary>Takes what <see cref="SaveQueues"/> wrote.</summary>
+    public Errno TryRestoreQueues(ref DeviceStateReader reader)
+    {
+        var enable = (InterruptEnables)reader.ReadByte();
+        _interruptEnable = enable & InterruptEnables.All;
+        _transmitterInterrupt = reader.ReadBoolean();
+        return TryRestore(ref reader, _received) && TryRestore(ref reader, _sending) && enable == _interruptEnable ? Errno.None : Errno.EINVAL;
+    }
+
     /// <inheritdoc/>
     protected override void OnReset(ResetKind kind)
     {
@@ -166,6 +185,21 @@ internal sealed partial class Uart
         _received.Clear();
         _sending.Clear();
         ModemLines = ReadLines();
+    }
+
+    private static void Save(DeviceStateWriter writer, ByteQueue queue)
+    {
+        Span<byte> bytes = stackalloc byte[FifoSize];
+        bytes = bytes[..queue.Peek(bytes)];
+        writer.WriteByte((byte)bytes.Length);
+        writer.WriteBytes(bytes);
+    }
+
+    private static bool TryRestore(ref DeviceStateReader reader, ByteQueue queue)
+    {
+        ReadOnlySpan<byte> bytes = reader.ReadBytes(reader.ReadByte());
+        queue.Clear();
+        return queue.Enqueue(bytes) == bytes.Length;
     }
 
     private void Changed() => _changed();

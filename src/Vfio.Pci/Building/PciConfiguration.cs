@@ -20,6 +20,9 @@ internal sealed class PciConfiguration
 
     public required bool EnforceDecode { get; init; }
 
+    /// <summary>Whether it can be migrated.</summary>
+    public required bool IsMigratable { get; init; }
+
     public required bool CanReset { get; init; }
 
     public required PciDoorbell[] Doorbells { get; init; }

@@ -22,6 +22,7 @@ public sealed partial class PciDeviceBuilder
     private int _pin;
     private bool _extended;
     private bool _enforceDecode;
+    private bool _isMigratable;
     private bool _canReset = true;
     private (int Vectors, bool Maskable)? _msi;
     private (int Vectors, int Bar, ulong Table, ulong Pba, MsixTablePolicy Policy)? _msix;
@@ -173,6 +174,21 @@ public sealed partial class PciDeviceBuilder
         return this;
     }
 
+    /// <summary>
+    /// Says that the device can be migrated, by stop-copy and pre-copy, and logs what its DMA writes. Its state are its register files, what its works
+    /// wait for, and what <see cref="VfioPciDevice.SaveState"/> adds.
+    /// </summary>
+    /// <returns>This builder.</returns>
+    /// <remarks>
+    /// Configuration space, interrupts and shared BAR memory are not in it: their user sets them up again, as with vfio-pci
+    /// (<c>docs/adr/0406-migration-of-pci-devices.md</c>).
+    /// </remarks>
+    public PciDeviceBuilder Migratable()
+    {
+        _isMigratable = true;
+        return this;
+    }
+
     /// <summary>Says that the device has no reset of its own: DEVICE_RESET is then refused with EINVAL.</summary>
     /// <returns>This builder.</returns>
     public PciDeviceBuilder WithoutReset()
@@ -234,6 +250,7 @@ public sealed partial class PciDeviceBuilder
             PowerOffset = _capabilities.Find(c => !c.IsExtended && c.Id == PowerId)?.Offset ?? 0,
             ExpressOffset = _capabilities.Find(c => !c.IsExtended && c.Id == ExpressId)?.Offset ?? 0,
             EnforceDecode = _enforceDecode,
+            IsMigratable = _isMigratable,
             CanReset = _canReset,
             Doorbells = [.. _doorbells],
             Place = _place is { } place ? new PciFunction(place.Bus, place.Device, place.Function) { Device = owner } : null,

@@ -20,11 +20,17 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
     private readonly bool _longRunning;
     private readonly ManualResetEventSlim _idle = new(initialState: true);
     private ITimer? _timer;
+    private TimeSpan? _left;
+    private long _armedAt;
+    private TimeSpan _delay;
     private int _generation;
     private int _queuedGeneration;
     private int _timerGeneration;
     private int _runningThread;
     private bool _queued;
+    private bool _handedOver;
+    private bool _armed;
+    private bool _paused;
     private bool _running;
     private bool _disposed;
 
@@ -53,6 +59,9 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
 
     internal int Generation => Volatile.Read(ref _generation);
 
+    /// <summary>Whether no run is to begin, and one under way is to end soon.</summary>
+    internal bool IsPausing => Volatile.Read(ref _paused);
+
     /// <summary>Asks for a run. Asking again before it starts changes nothing; asking while it runs makes it run once more.</summary>
     public void Schedule()
     {
@@ -80,8 +89,13 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
             }
 
             _timerGeneration = _generation;
-            _timer ??= _device.Clock.CreateTimer(static state => ((DeviceWork)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-            _timer.Change(delay, Timeout.InfiniteTimeSpan);
+            if (_paused)
+            {
+                _left = delay;
+                return;
+            }
+
+            Arm(delay);
         }
     }
 
@@ -91,7 +105,7 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
         lock (_gate)
         {
             _generation++;
-            _timer?.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            Disarm();
         }
     }
 
@@ -112,12 +126,16 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
         WorkTurn turn;
         lock (_gate)
         {
-            _queued = false;
-            if (_queuedGeneration != _generation)
+            _handedOver = false;
+            if (_queuedGeneration != _generation || _paused)
             {
+                // What is paused stays asked for.
+                _queued &= _queuedGeneration == _generation;
                 _idle.Set();
                 return;
             }
+
+            _queued = false;
 
             _running = true;
             _runningThread = Environment.CurrentManagedThreadId;
@@ -139,13 +157,13 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
         {
             _running = false;
             _runningThread = 0;
-            if (_queued && _queuedGeneration == _generation)
+            _queued &= _queuedGeneration == _generation;
+            if (_queued && !_paused)
             {
                 Queue();
             }
             else
             {
-                _queued = false;
                 _idle.Set();
             }
         }
@@ -167,6 +185,78 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
         return _idle.Wait(limit);
     }
 
+    /// <summary>Begins no run until <see cref="Resume"/>; timers stand still. Does not wait for a run under way (<see cref="Drain"/>).</summary>
+    internal void Pause()
+    {
+        lock (_gate)
+        {
+            if (!_paused)
+            {
+                _paused = true;
+                if (_armed)
+                {
+                    TimeSpan left = _delay - _device.Clock.GetElapsedTime(_armedAt);
+                    Disarm();
+                    _left = left > TimeSpan.Zero ? left : TimeSpan.Zero;
+                }
+            }
+        }
+    }
+
+    /// <summary>Goes on with what was asked for before and during the pause.</summary>
+    internal void Resume()
+    {
+        lock (_gate)
+        {
+            if (!_paused)
+            {
+                return;
+            }
+
+            _paused = false;
+            _queued &= _queuedGeneration == _generation;
+            if (_left is { } left && _timerGeneration == _generation && !_disposed)
+            {
+                Arm(left);
+            }
+
+            _left = null;
+            if (_queued && !_running && !_handedOver)
+            {
+                _idle.Reset();
+                Queue();
+            }
+        }
+    }
+
+    /// <summary>What a pause keeps waiting.</summary>
+    /// <param name="left">What is left of a delay; null without one.</param>
+    /// <returns>Whether a run is asked for.</returns>
+    internal bool GetPending(out TimeSpan? left)
+    {
+        lock (_gate)
+        {
+            left = _timerGeneration == _generation ? _left : null;
+            return _queued && _queuedGeneration == _generation;
+        }
+    }
+
+    private void Disarm()
+    {
+        _armed = false;
+        _left = null;
+        _timer?.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    private void Arm(TimeSpan delay)
+    {
+        _armed = true;
+        _armedAt = _device.Clock.GetTimestamp();
+        _delay = delay;
+        _timer ??= _device.Clock.CreateTimer(static state => ((DeviceWork)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _timer.Change(delay, Timeout.InfiniteTimeSpan);
+    }
+
     private void ScheduleLocked()
     {
         if (_disposed)
@@ -181,15 +271,19 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
         }
 
         _queued = true;
-        _idle.Reset();
-        if (!_running)
+        if (!_paused)
         {
-            Queue();
+            _idle.Reset();
+            if (!_running)
+            {
+                Queue();
+            }
         }
     }
 
     private void Queue()
     {
+        _handedOver = true;
         if (_longRunning)
         {
             // Its own thread: one of the pool would be missing for as long as the run takes.
@@ -205,8 +299,10 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
     {
         lock (_gate)
         {
-            if (_timerGeneration == _generation)
+            // A pause may have come between: then what is left of the delay is what counts.
+            if (_timerGeneration == _generation && _armed)
             {
+                _armed = false;
                 ScheduleLocked();
             }
         }

@@ -72,6 +72,10 @@ public abstract partial class VfioPciDevice : VfioDevice
         lock (StateLock)
         {
             _works.Add(work);
+            if (_areWorksPaused)
+            {
+                work.Pause();
+            }
         }
 
         return work;
@@ -144,6 +148,12 @@ public abstract partial class VfioPciDevice : VfioDevice
                     block.Owner = this;
                 }
             }
+        }
+
+        if (_configuration.IsMigratable)
+        {
+            _migration = new PciMigration(this);
+            _dirtyLog = new DmaDirtyLog(Dma);
         }
 
         try
@@ -264,6 +274,7 @@ public abstract partial class VfioPciDevice : VfioDevice
                 }
             }
 
+            _ = Dma.StopLog();
             OnClosed();
         }
     }

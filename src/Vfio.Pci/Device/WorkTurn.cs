@@ -18,6 +18,12 @@ public readonly struct WorkTurn : IEquatable<WorkTurn>
     /// </summary>
     public bool IsCancelled => _work is null || _work.Generation != _generation;
 
+    /// <summary>
+    /// Whether the device is about to stop for a migration: a run that takes long schedules itself again and returns. A run that ends by itself in
+    /// milliseconds need not ask.
+    /// </summary>
+    public bool IsPausing => _work is { IsPausing: true };
+
     /// <summary>Whether two values mean the same run.</summary>
     /// <param name="left">One.</param>
     /// <param name="right">The other.</param>

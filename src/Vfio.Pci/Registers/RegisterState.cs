@@ -132,7 +132,7 @@ internal static class RegisterState
 
     private static uint Shape(RegisterInfo info) => (uint)info.Width | ((uint)info.Count << 8);
 
-    private static int Length(RegisterFile file, int version)
+    internal static int Length(RegisterFile file, int version)
     {
         int length = HeaderLength;
         foreach (RegisterInfo info in file.Layout)
