@@ -57,6 +57,11 @@ public sealed class NvmeDevice : VfioPciDevice
             .Msi(vectors: Math.Min(32, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)pairs)), maskable: true)
             .Msix(vectors: pairs, bar: MsixBar)
             .PciExpress(functionLevelReset: true);
+        if (_controller.CanMigrate)
+        {
+            pci.Migratable();
+        }
+
         _controller.Start();
     }
 
@@ -119,6 +124,24 @@ public sealed class NvmeDevice : VfioPciDevice
 
     /// <inheritdoc/>
     protected override void OnDisposed() => _controller.Dispose();
+
+    /// <inheritdoc/>
+    protected override long MaximumStateLength => _controller.MaximumStateLength;
+
+    /// <inheritdoc/>
+    protected override void SaveIdentity(DeviceStateWriter writer) => _controller.SaveIdentity(writer);
+
+    /// <inheritdoc/>
+    protected override Errno OnStopped() => _controller.EndIo();
+
+    /// <inheritdoc/>
+    protected override void SaveState(DeviceStateWriter writer) => _controller.SaveState(writer);
+
+    /// <inheritdoc/>
+    protected override Errno TryRestoreState(ref DeviceStateReader reader) => _controller.TryRestoreState(ref reader);
+
+    /// <inheritdoc/>
+    protected override void OnContinued(bool isRestored) => _controller.Continue(isRestored);
 
     /// <summary>The function reaches memory in D0 with bus mastering on. State lock held.</summary>
     private void UpdateBusMaster() => _controller.SetBusMaster(_powerState == 0 && (Config.GetWord(PciRegister.Command) & (ushort)PciCommand.BusMaster) != 0);

@@ -50,7 +50,7 @@ internal sealed partial class NvmeController
     private void Poll(WorkTurn turn)
     {
         BarMemory doorbells = SharedDoorbells!;
-        while (!turn.IsCancelled && _polled is { Length: > 0 } queues)
+        while (!turn.IsCancelled && !turn.IsPausing && _polled is { Length: > 0 } queues)
         {
             // The memory is replaced only after the last close, which waits for this run.
             ReadOnlySpan<uint> values = MemoryMarshal.Cast<byte, uint>(doorbells.Slice(0, (int)doorbells.Size));
@@ -88,6 +88,11 @@ internal sealed partial class NvmeController
             {
                 Pause();
             }
+        }
+
+        if (turn.IsPausing)
+        {
+            _poller!.Schedule();
         }
     }
 

@@ -44,13 +44,8 @@ internal sealed partial class NvmeController
         ResetShadow(id, isHead: false);
         lock (StateLock)
         {
-            NvmeRequest request = _requests[id] ??= new NvmeRequest(this);
-            _works[id] ??= _device.CreateWork($"queue {id}", _ => Run(id));
-            var queue = new SubmissionQueue(id, size, address, priority, completions, request);
-            completions.Users++;
             ClearDoorbell(id, isHead: false);
-            Volatile.Write(ref _submissions[id], queue);
-            UpdatePolled();
+            _ = Install(id, size, address, priority, completions);
         }
     }
 
@@ -169,7 +164,7 @@ internal sealed partial class NvmeController
     }
 
     /// <summary>Executes what a queue holds.</summary>
-    private void Run(int id)
+    private void Run(int id, WorkTurn turn)
     {
         if (FindSubmissions((uint)id) is { } queue)
         {
@@ -177,12 +172,18 @@ internal sealed partial class NvmeController
             {
                 if (_shadow is { } shadow)
                 {
-                    RunWithShadow(queue, shadow);
+                    RunWithShadow(queue, shadow, turn);
                 }
 
-                while (!queue.IsClosed && RunBatch(queue))
+                while (!turn.IsPausing && !queue.IsClosed && RunBatch(queue))
                 {
                 }
+            }
+
+            if (turn.IsPausing)
+            {
+                // What was not fetched is executed when the controller goes on, here or elsewhere.
+                _works[id]!.Schedule();
             }
         }
     }
@@ -281,6 +282,18 @@ internal sealed partial class NvmeController
 
         Complete(request, status);
         return true;
+    }
+
+    /// <summary>Makes a submission queue one that runs. State lock held.</summary>
+    private SubmissionQueue Install(int id, uint size, ulong address, int priority, CompletionQueue completions)
+    {
+        NvmeRequest request = _requests[id] ??= new NvmeRequest(this);
+        _works[id] ??= _device.CreateWork($"queue {id}", turn => Run(id, turn));
+        var queue = new SubmissionQueue(id, size, address, priority, completions, request);
+        completions.Users++;
+        Volatile.Write(ref _submissions[id], queue);
+        UpdatePolled();
+        return queue;
     }
 
     /// <summary>Takes all queues away from the host. State lock held; what runs ends without a trace.</summary>

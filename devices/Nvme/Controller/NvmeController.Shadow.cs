@@ -69,15 +69,15 @@ internal sealed partial class NvmeController
     }
 
     /// <summary>Executes what a queue holds, until neither its commands nor the host's doorbell in memory say that there is more. Its turn is held.</summary>
-    private void RunWithShadow(SubmissionQueue queue, ShadowDoorbells shadow)
+    private void RunWithShadow(SubmissionQueue queue, ShadowDoorbells shadow, WorkTurn turn)
     {
         HostLane host = queue.Request.Host;
         queue.Request.Serve(queue);
         SyncHead(queue, shadow, asks: _device.Interrupts.Mode != InterruptMode.Msix);
-        while (!queue.IsClosed && IsBusMaster)
+        while (!turn.IsPausing && !queue.IsClosed && IsBusMaster)
         {
             bool moved = SyncTail(queue, shadow);
-            while (!queue.IsClosed && RunBatch(queue))
+            while (!turn.IsPausing && !queue.IsClosed && RunBatch(queue))
             {
                 moved = SyncTail(queue, shadow);
             }

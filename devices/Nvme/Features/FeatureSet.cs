@@ -1,3 +1,5 @@
+using Vfio.Pci;
+
 namespace Vfio.Devices.Nvme;
 
 /// <summary>
@@ -86,6 +88,65 @@ internal sealed class FeatureSet
         Array.Clear(HostIdentifier);
         Array.Clear(_coalescingDisabled);
         Array.Clear(_recoveryTime);
+    }
+
+    /// <summary>Writes all of them.</summary>
+    /// <param name="writer">Receives them.</param>
+    /// <param name="milliseconds">What the device's clock shows, which is another elsewhere.</param>
+    public void Save(DeviceStateWriter writer, long milliseconds)
+    {
+        writer.WriteUInt32(Arbitration);
+        writer.WriteUInt32(Power);
+        writer.WriteUInt16(OverTemperature);
+        writer.WriteUInt16(UnderTemperature);
+        writer.WriteBoolean(WriteCacheEnabled);
+        writer.WriteUInt16((ushort)SubmissionQueues);
+        writer.WriteUInt16((ushort)CompletionQueues);
+        writer.WriteUInt32(Coalescing);
+        writer.WriteUInt32(WriteAtomicity);
+        writer.WriteUInt32(AsyncEvents);
+        writer.WriteBytes(HostIdentifier);
+        writer.WriteBoolean(IsTimestampSet);
+        writer.WriteUInt64((ulong)(milliseconds + TimestampOffset) & (ulong)TimestampMask);
+        foreach (bool isDisabled in _coalescingDisabled)
+        {
+            writer.WriteBoolean(isDisabled);
+        }
+
+        foreach (ushort time in _recoveryTime)
+        {
+            writer.WriteUInt16(time);
+        }
+    }
+
+    /// <summary>Takes what <see cref="Save"/> wrote.</summary>
+    /// <returns>False when the host could not have set them so.</returns>
+    public bool TryRestore(ref DeviceStateReader reader, long milliseconds)
+    {
+        Arbitration = reader.ReadUInt32() & 0xFFFF_FF07;
+        Power = reader.ReadUInt32() & 0xFF;
+        OverTemperature = reader.ReadUInt16();
+        UnderTemperature = reader.ReadUInt16();
+        WriteCacheEnabled = reader.ReadBoolean();
+        SubmissionQueues = reader.ReadUInt16();
+        CompletionQueues = reader.ReadUInt16();
+        Coalescing = reader.ReadUInt32() & 0xFFFF;
+        WriteAtomicity = reader.ReadUInt32() & 1;
+        AsyncEvents = reader.ReadUInt32();
+        reader.ReadBytes(HostIdentifier.Length).CopyTo(HostIdentifier);
+        IsTimestampSet = reader.ReadBoolean();
+        TimestampOffset = ((long)reader.ReadUInt64() & TimestampMask) - milliseconds;
+        for (int i = 0; i < _coalescingDisabled.Length; i++)
+        {
+            _coalescingDisabled[i] = reader.ReadBoolean();
+        }
+
+        for (int i = 0; i < _recoveryTime.Length; i++)
+        {
+            _recoveryTime[i] = reader.ReadUInt16();
+        }
+
+        return !reader.IsBroken && SubmissionQueues <= _queues && CompletionQueues <= _queues;
     }
 
     public bool IsVector(uint vector) => vector < (uint)_coalescingDisabled.Length;

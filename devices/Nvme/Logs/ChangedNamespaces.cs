@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Vfio.Pci;
 
 namespace Vfio.Devices.Nvme;
 
@@ -41,6 +42,28 @@ internal sealed class ChangedNamespaces
             for (; page.Length >= sizeof(uint) && BinaryPrimitives.ReadUInt32LittleEndian(page) is > 0 and var id; page = page[sizeof(uint)..])
             {
                 _changed[id - 1] = false;
+            }
+        }
+    }
+
+    public void Save(DeviceStateWriter writer)
+    {
+        lock (_lock)
+        {
+            foreach (bool hasChanged in _changed)
+            {
+                writer.WriteBoolean(hasChanged);
+            }
+        }
+    }
+
+    public void Restore(ref DeviceStateReader reader)
+    {
+        lock (_lock)
+        {
+            for (int i = 0; i < _changed.Length; i++)
+            {
+                _changed[i] = reader.ReadBoolean();
             }
         }
     }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Vfio.Pci;
 
 namespace Vfio.Devices.Nvme;
 
@@ -46,6 +47,26 @@ internal sealed class ErrorLog
             BinaryPrimitives.WriteUInt16LittleEndian(entry[14..], location);
             BinaryPrimitives.WriteUInt64LittleEndian(entry[16..], block);
             BinaryPrimitives.WriteUInt32LittleEndian(entry[24..], command.NamespaceId);
+        }
+    }
+
+    /// <summary>Writes the log as it is kept.</summary>
+    public void Save(DeviceStateWriter writer)
+    {
+        lock (_lock)
+        {
+            writer.WriteUInt64(_count);
+            writer.WriteBytes(_entries);
+        }
+    }
+
+    /// <summary>Takes what <see cref="Save"/> wrote.</summary>
+    public void Restore(ref DeviceStateReader reader)
+    {
+        lock (_lock)
+        {
+            _count = reader.ReadUInt64();
+            reader.ReadBytes(_entries.Length).CopyTo(_entries);
         }
     }
 

@@ -1,4 +1,5 @@
 using Vfio.Abi;
+using Vfio.Pci;
 
 namespace Vfio.Devices.Nvme;
 
@@ -155,6 +156,66 @@ internal sealed class EventQueue(NvmeController controller)
             _requestCount = 0;
             _eventCount = 0;
             _heldTypes = 0;
+        }
+    }
+
+    /// <summary>Writes requests, events, and what is held back.</summary>
+    public void Save(DeviceStateWriter writer)
+    {
+        lock (_lock)
+        {
+            writer.WriteByte((byte)_requestCount);
+            foreach (ushort request in _requests.AsSpan(0, _requestCount))
+            {
+                writer.WriteUInt16(request);
+            }
+
+            writer.WriteByte((byte)_eventCount);
+            foreach (AsyncEvent happened in _events.AsSpan(0, _eventCount))
+            {
+                writer.WriteUInt32((uint)happened);
+            }
+
+            writer.WriteUInt32(_heldTypes);
+        }
+    }
+
+    /// <summary>Takes what <see cref="Save"/> wrote.</summary>
+    /// <returns>False when there cannot be so many, or not such.</returns>
+    public bool TryRestore(ref DeviceStateReader reader)
+    {
+        lock (_lock)
+        {
+            int requests = reader.ReadByte();
+            if (requests > Limit)
+            {
+                return false;
+            }
+
+            for (int i = 0; i < requests; i++)
+            {
+                _requests[i] = reader.ReadUInt16();
+            }
+
+            int events = reader.ReadByte();
+            if (events > _events.Length)
+            {
+                return false;
+            }
+
+            for (int i = 0; i < events; i++)
+            {
+                _events[i] = (AsyncEvent)reader.ReadUInt32();
+                if (_events[i] is not (AsyncEvent.InvalidDoorbellRegister or AsyncEvent.InvalidDoorbellValue or AsyncEvent.TemperatureThreshold or AsyncEvent.NamespaceAttributeChanged))
+                {
+                    return false;
+                }
+            }
+
+            _requestCount = requests;
+            _eventCount = events;
+            _heldTypes = reader.ReadUInt32();
+            return !reader.IsBroken;
         }
     }
 

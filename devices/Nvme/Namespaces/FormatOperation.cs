@@ -21,6 +21,18 @@ internal sealed class FormatOperation(NvmeController controller)
     private SubmissionQueue? _queue;
     private NvmeCommand _command;
 
+    /// <summary>Whether one waits or runs.</summary>
+    public bool IsBusy
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _count != 0;
+            }
+        }
+    }
+
     /// <summary>Begins to format namespaces. The command completes later.</summary>
     /// <param name="request">The command.</param>
     /// <param name="targets">The namespaces.</param>

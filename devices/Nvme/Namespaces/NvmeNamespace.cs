@@ -31,6 +31,7 @@ internal sealed class NvmeNamespace
     public NvmeNamespace(uint id, INvmeBackend backend, INvmeBackend? metadata, UnreadableBlocks unreadable, BlockFormat format, BlockLocks? locks, string serial, int generation)
     {
         Id = id;
+        Generation = generation;
         Backend = backend;
         Metadata = metadata;
         Unreadable = unreadable;
@@ -49,6 +50,9 @@ internal sealed class NvmeNamespace
 
     /// <summary>NSID, from 1.</summary>
     public uint Id { get; }
+
+    /// <summary>Which namespace with this identifier it is.</summary>
+    public int Generation { get; }
 
     /// <summary>How the bytes are divided into blocks; null while a format runs.</summary>
     public BlockFormat? Format => _format;

@@ -81,6 +81,30 @@ internal sealed class UnreadableBlocks : IDisposable
         return false;
     }
 
+    /// <summary>Finds the next run of marked bytes.</summary>
+    /// <param name="offset">Where to begin.</param>
+    /// <param name="length">Bytes of the namespace.</param>
+    /// <param name="found">First byte of the run.</param>
+    /// <param name="end">Behind its last byte; marks are of 512 bytes.</param>
+    /// <returns>False when there is none any more.</returns>
+    public bool TryFindRun(ulong offset, ulong length, out ulong found, out ulong end)
+    {
+        end = 0;
+        if (offset >= length || !TryFind(offset, length - offset, out found))
+        {
+            found = 0;
+            return false;
+        }
+
+        end = found + (1UL << UnitShift);
+        while (end < length && TryFind(end, 1UL << UnitShift, out _))
+        {
+            end += 1UL << UnitShift;
+        }
+
+        return true;
+    }
+
     /// <summary>Takes all marks away.</summary>
     public void Clear()
     {

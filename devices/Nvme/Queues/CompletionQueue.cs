@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Vfio.Abi;
 using Vfio.Iommu;
+using Vfio.Pci;
 
 namespace Vfio.Devices.Nvme;
 
@@ -55,6 +56,42 @@ internal sealed class CompletionQueue(NvmeController controller, int id, uint si
 
     /// <summary>Whether entries wait for the host: the level of a pin.</summary>
     public bool HasEntries => Volatile.Read(ref _head) != Volatile.Read(ref _tail);
+
+    /// <summary>Makes a queue as another was that was saved. It belongs to nobody yet.</summary>
+    /// <param name="controller">Whose it is.</param>
+    /// <param name="reader">The state.</param>
+    /// <returns>Null when it is none.</returns>
+    public static CompletionQueue? TryRestore(NvmeController controller, ref DeviceStateReader reader)
+    {
+        int id = reader.ReadUInt16();
+        uint size = reader.ReadUInt32();
+        ulong address = reader.ReadUInt64();
+        int vector = reader.ReadUInt16();
+        bool interrupts = reader.ReadBoolean();
+        var queue = new CompletionQueue(controller, id, size, address, vector, interrupts)
+        {
+            _tail = reader.ReadUInt32(),
+            _head = reader.ReadUInt32(),
+            _phase = reader.ReadBoolean(),
+            SeenHead = reader.ReadUInt32(),
+        };
+        queue.Tell();
+        return !reader.IsBroken && controller.IsQueueSize(id, size) && vector < controller.Vectors && queue._tail < size && queue._head < size ? queue : null;
+    }
+
+    /// <summary>Writes what <see cref="TryRestore"/> takes. Nothing posts meanwhile.</summary>
+    public void Save(DeviceStateWriter writer)
+    {
+        writer.WriteUInt16((ushort)id);
+        writer.WriteUInt32(size);
+        writer.WriteUInt64(address);
+        writer.WriteUInt16((ushort)vector);
+        writer.WriteBoolean(interrupts);
+        writer.WriteUInt32(_tail);
+        writer.WriteUInt32(_head);
+        writer.WriteBoolean(_phase);
+        writer.WriteUInt32(SeenHead);
+    }
 
     /// <summary>Posts nothing any more; does not wait for a post under way.</summary>
     public void Close()

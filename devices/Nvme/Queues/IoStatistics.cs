@@ -1,3 +1,5 @@
+using Vfio.Pci;
+
 namespace Vfio.Devices.Nvme;
 
 /// <summary>What a queue has done, for the SMART log (NVMe Base 2.0 §5.16.1.3). Written by whoever runs the queue; readers may be a command late.</summary>
@@ -15,6 +17,24 @@ internal sealed class IoStatistics
     public long ReadCommands => Volatile.Read(ref _readCommands);
 
     public long WriteCommands => Volatile.Read(ref _writeCommands);
+
+    /// <summary>Writes the counts.</summary>
+    public void Save(DeviceStateWriter writer)
+    {
+        writer.WriteUInt64((ulong)BytesRead);
+        writer.WriteUInt64((ulong)BytesWritten);
+        writer.WriteUInt64((ulong)ReadCommands);
+        writer.WriteUInt64((ulong)WriteCommands);
+    }
+
+    /// <summary>Takes what <see cref="Save"/> wrote.</summary>
+    public void Restore(ref DeviceStateReader reader)
+    {
+        Volatile.Write(ref _bytesRead, (long)reader.ReadUInt64());
+        Volatile.Write(ref _bytesWritten, (long)reader.ReadUInt64());
+        Volatile.Write(ref _readCommands, (long)reader.ReadUInt64());
+        Volatile.Write(ref _writeCommands, (long)reader.ReadUInt64());
+    }
 
     /// <summary>Blocks were read for the host, or compared with its memory.</summary>
     public void CountRead(long bytes)

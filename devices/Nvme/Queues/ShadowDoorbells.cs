@@ -14,6 +14,12 @@ namespace Vfio.Devices.Nvme;
 /// </remarks>
 internal sealed class ShadowDoorbells(ulong doorbells, ulong events)
 {
+    /// <summary>Where the host's indices are.</summary>
+    public ulong Doorbells => doorbells;
+
+    /// <summary>Where the controller's requests are.</summary>
+    public ulong Requests => events;
+
     /// <summary>Reads the tail of a submission queue or the head of a completion queue.</summary>
     /// <returns>False when the memory cannot be reached.</returns>
     public bool TryRead(HostLane host, int queue, bool isHead, out uint value)

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Vfio.Abi;
+using Vfio.Pci;
 
 namespace Vfio.Devices.Nvme;
 
@@ -50,6 +51,41 @@ internal sealed class SubmissionQueue(int id, uint size, ulong address, int prio
 
     /// <summary>What was done for the host.</summary>
     public IoStatistics Statistics { get; } = new();
+
+    /// <summary>Takes the place in the ring, and half a pair, of a queue that was saved.</summary>
+    /// <returns>False when the state is none. A slot for the completion of half a pair is reserved.</returns>
+    public bool TryRestore(ref DeviceStateReader reader)
+    {
+        Head = reader.ReadUInt32();
+        _tail = reader.ReadUInt32();
+        SeenTail = reader.ReadUInt32();
+        HasFirstOfPair = reader.ReadBoolean();
+        if (HasFirstOfPair && reader.ReadBytes(NvmeCommand.Length) is { IsEmpty: false } command)
+        {
+            FirstOfPair = MemoryMarshal.Read<NvmeCommand>(command);
+        }
+
+        return !reader.IsBroken && Head < size && _tail < size && (!HasFirstOfPair || (id != 0 && Completions.Reserve(1) == 1));
+    }
+
+    /// <summary>Writes identity and place. Nothing runs meanwhile: what was fetched is executed, what was not is the next to be.</summary>
+    public void Save(DeviceStateWriter writer)
+    {
+        writer.WriteUInt16((ushort)id);
+        writer.WriteUInt32(size);
+        writer.WriteUInt64(address);
+        writer.WriteByte((byte)priority);
+        writer.WriteUInt16((ushort)Completions.Id);
+        writer.WriteUInt32(Head);
+        writer.WriteUInt32(Tail);
+        writer.WriteUInt32(SeenTail);
+        writer.WriteBoolean(HasFirstOfPair);
+        if (HasFirstOfPair)
+        {
+            NvmeCommand command = FirstOfPair;
+            writer.WriteBytes(MemoryMarshal.AsBytes(new ReadOnlySpan<NvmeCommand>(in command)));
+        }
+    }
 
     /// <summary>Executes and posts nothing any more; does not wait.</summary>
     public void Close() => _closed = true;

@@ -35,6 +35,10 @@ public abstract partial class VfioPciDevice
     {
     }
 
+    /// <summary>The device's works have stopped for a migration state in which nothing of it runs. No lock; may wait, for example to flush.</summary>
+    /// <returns><see cref="Errno.None"/>, or why the device cannot be stopped now: it goes on.</returns>
+    protected internal virtual Errno OnStopped() => Errno.None;
+
     /// <summary>
     /// Writes what the device's state is besides its register files and what its works wait for. Nothing of the device runs. Runs with the state lock held.
     /// </summary>

@@ -65,7 +65,16 @@ internal sealed class PciMigration(VfioPciDevice device) : SteppedMigration
     private Errno Pause()
     {
         Errno error = device.PauseWorks();
-        _isPaused = error == Errno.None;
+        if (error == Errno.None)
+        {
+            error = device.OnStopped();
+            _isPaused = error == Errno.None;
+            if (!_isPaused)
+            {
+                device.ResumeWorks();
+            }
+        }
+
         return error;
     }
 

@@ -1,0 +1,182 @@
+using Vfio.Abi;
+using Vfio.Pci;
+
+namespace Vfio.Devices.Nvme;
+
+/// <summary>A namespace as a saved state describes it. What it holds is behind all descriptions, where it is in memory; files and the like are opened by both controllers.</summary>
+internal sealed class NamespaceState
+{
+    /// <summary>Bytes of memory that are looked at, and sent when they are not all zeros.</summary>
+    public const int PieceLength = 64 * 1024;
+
+    public const int PieceHeadLength = sizeof(ulong) + sizeof(uint);
+
+    private const ulong EndOfPieces = ulong.MaxValue;
+    private readonly List<(ulong Start, ulong End)> _unreadable = [];
+
+    private NamespaceState()
+    {
+    }
+
+    public uint Id { get; private init; }
+
+    /// <summary>Which namespace with this identifier it is.</summary>
+    public int Generation { get; private init; }
+
+    public ulong Length { get; private init; }
+
+    /// <summary>Whether its blocks are in the process's memory.</summary>
+    public bool IsMemory { get; private init; }
+
+    public bool HasMetadata { get; private init; }
+
+    public bool IsMetadataMemory { get; private init; }
+
+    public bool IsAttached { get; private init; }
+
+    public bool IsWriteProtected { get; private init; }
+
+    public BlockFormat Format { get; private set; } = null!;
+
+    /// <summary>Bytes that are in this process's memory, and nowhere else.</summary>
+    public static ulong MemoryLength(NvmeNamespace ns)
+        => (ns.Backend is MemoryBackend ? ns.Backend.Length : 0) + (ns.Metadata is MemoryBackend metadata ? metadata.Length : 0);
+
+    public static void Save(DeviceStateWriter writer, NvmeNamespace ns, bool isAttached)
+    {
+        BlockFormat format = ns.LastFormat;
+        writer.WriteUInt16((ushort)ns.Id);
+        writer.WriteUInt32((uint)ns.Generation);
+        writer.WriteUInt64(ns.Backend.Length);
+        writer.WriteBoolean(ns.Backend is MemoryBackend);
+        writer.WriteBoolean(ns.Metadata is not null);
+        writer.WriteBoolean(ns.Metadata is MemoryBackend);
+        writer.WriteBoolean(isAttached);
+        writer.WriteBoolean(ns.IsWriteProtected);
+        writer.WriteByte((byte)format.Index);
+        writer.WriteBoolean(format.IsExtended);
+        writer.WriteByte((byte)format.Protection);
+        writer.WriteBoolean(format.IsProtectionFirst);
+        for (ulong at = 0; ns.Unreadable.TryFindRun(at, ns.Backend.Length, out ulong start, out ulong end); at = end)
+        {
+            writer.WriteBoolean(true);
+            writer.WriteUInt64(start);
+            writer.WriteUInt64(end);
+        }
+
+        writer.WriteBoolean(false);
+    }
+
+    /// <summary>Reads a description.</summary>
+    /// <returns>Null when no namespace is like that.</returns>
+    public static NamespaceState? TryRead(ref DeviceStateReader reader)
+    {
+        const ulong Unit = 512;
+        var state = new NamespaceState
+        {
+            Id = reader.ReadUInt16(),
+            Generation = (int)reader.ReadUInt32(),
+            Length = reader.ReadUInt64(),
+            IsMemory = reader.ReadBoolean(),
+            HasMetadata = reader.ReadBoolean(),
+            IsMetadataMemory = reader.ReadBoolean(),
+            IsAttached = reader.ReadBoolean(),
+            IsWriteProtected = reader.ReadBoolean(),
+        };
+        int index = reader.ReadByte();
+        bool isExtended = reader.ReadBoolean();
+        int protection = reader.ReadByte();
+        bool isFirst = reader.ReadBoolean();
+        if (!NvmeController.IsValidNamespace(state.Id) || state.Length > long.MaxValue || BlockFormat.TryCreate(index, isExtended, protection, isFirst, state.Length, state.HasMetadata) is not { } format)
+        {
+            return null;
+        }
+
+        state.Format = format;
+        for (ulong last = 0; reader.ReadBoolean();)
+        {
+            ulong start = reader.ReadUInt64();
+            ulong end = reader.ReadUInt64();
+            if (reader.IsBroken || start < last || end <= start || end > state.Length || (start | end) % Unit != 0)
+            {
+                return null;
+            }
+
+            state._unreadable.Add((start, end));
+            last = end;
+        }
+
+        return reader.IsBroken ? null : state;
+    }
+
+    /// <summary>Whether a namespace that there is can be this one.</summary>
+    public bool Fits(NvmeNamespace ns)
+        => ns.Generation == Generation
+            && ns.Backend.Length == Length
+            && ns.Backend is MemoryBackend == IsMemory
+            && ns.Metadata is not null == HasMetadata
+            && ns.Metadata is MemoryBackend == IsMetadataMemory;
+
+    /// <summary>Makes a namespace what this one was, except for what it holds.</summary>
+    public void Apply(NvmeNamespace ns)
+    {
+        ns.EndFormat(Format);
+        ns.IsWriteProtected = IsWriteProtected;
+        ns.Unreadable.Clear();
+        foreach ((ulong start, ulong end) in _unreadable)
+        {
+            ns.Unreadable.Mark(start, end - start, unreadable: true);
+        }
+    }
+
+    /// <summary>Writes what is in memory, but zeros.</summary>
+    public static void SaveContent(DeviceStateWriter writer, INvmeBackend? backend)
+    {
+        if (backend is not MemoryBackend)
+        {
+            return;
+        }
+
+        byte[] piece = new byte[PieceLength];
+        for (ulong offset = 0; offset < backend.Length; offset += PieceLength)
+        {
+            Span<byte> bytes = piece.AsSpan(0, (int)Math.Min(PieceLength, backend.Length - offset));
+            if (backend.Read(offset, bytes) == Errno.None && bytes.ContainsAnyExcept((byte)0))
+            {
+                writer.WriteUInt64(offset);
+                writer.WriteUInt32((uint)bytes.Length);
+                writer.WriteBytes(bytes);
+            }
+        }
+
+        writer.WriteUInt64(EndOfPieces);
+    }
+
+    /// <summary>Looks at what <see cref="SaveContent"/> wrote, and puts it into memory if there is some.</summary>
+    /// <param name="reader">The state.</param>
+    /// <param name="length">Bytes that there may be.</param>
+    /// <param name="backend">The memory; null to look only.</param>
+    /// <returns>Why it is refused.</returns>
+    public static Errno TryRestoreContent(ref DeviceStateReader reader, ulong length, INvmeBackend? backend)
+    {
+        Errno error = backend?.Clear(0, length) ?? Errno.None;
+        while (error == Errno.None)
+        {
+            ulong offset = reader.ReadUInt64();
+            if (offset == EndOfPieces || reader.IsBroken)
+            {
+                break;
+            }
+
+            ReadOnlySpan<byte> bytes = reader.ReadBytes(reader.ReadUInt32());
+            if (bytes.IsEmpty || offset > length || (ulong)bytes.Length > length - offset)
+            {
+                return Errno.EINVAL;
+            }
+
+            error = backend?.Write(offset, bytes) ?? Errno.None;
+        }
+
+        return reader.IsBroken ? Errno.EINVAL : error;
+    }
+}
