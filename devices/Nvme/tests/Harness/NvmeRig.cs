@@ -41,6 +41,9 @@ internal sealed class NvmeRig : IAsyncDisposable
 
     public uint Status => Bar.Read32(Csts);
 
+    /// <summary>All memory, in the order in which it was taken.</summary>
+    public IReadOnlyList<DmaBuffer> Buffers => _buffers;
+
     public DmaBuffer Allocate(int length)
     {
         DmaBuffer buffer = Connection.AllocateDma((nuint)length, iova: _nextIova);
@@ -77,6 +80,20 @@ internal sealed class NvmeRig : IAsyncDisposable
         Admin.Completions.Span.Clear();
         Enable(Admin.Size, EnabledConfiguration, Admin.Submissions, Admin.Completions);
     }
+
+    /// <summary>Takes the memory that another host has, at the same addresses, and its admin queues. What is in it is not copied.</summary>
+    public void Follow(NvmeRig other)
+    {
+        foreach (DmaBuffer buffer in other._buffers.Skip(_buffers.Count))
+        {
+            Assert.Equal(buffer.Iova, Allocate((int)buffer.Length).Iova);
+        }
+
+        Admin = other.Admin.On(this, other);
+    }
+
+    /// <summary>The memory at the place of another host's.</summary>
+    public DmaBuffer Like(DmaBuffer buffer) => _buffers.First(own => own.Iova == buffer.Iova);
 
     /// <summary>Lets the controller reach memory.</summary>
     public void EnableBus() => Connection.Pci.Enable(PciCommand.MemorySpace | PciCommand.BusMaster);

@@ -90,6 +90,13 @@ internal sealed class RawQueue(NvmeRig rig, int id, int size, DmaBuffer submissi
         return this;
     }
 
+    /// <summary>The same queue of a controller that took over.</summary>
+    public RawQueue On(NvmeRig rig, NvmeRig other)
+    {
+        Assert.NotSame(rig, other);
+        return new RawQueue(rig, id, size, rig.Like(submissions), rig.Like(completions)) { _tail = _tail, _head = _head, _phase = _phase, _nextCid = _nextCid };
+    }
+
     /// <summary>Executes one command.</summary>
     public RawCompletion Execute(RawCommand command)
     {
