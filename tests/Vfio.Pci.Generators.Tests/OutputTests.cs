@@ -76,6 +76,72 @@ public sealed class OutputTests
         Directory.Delete(folder, recursive: true);
     }
 
+    /// <summary>A program outside of this tree that has the package and nothing else: what it needs besides comes from the machine's packages, not from the network.</summary>
+    [Fact]
+    public void Project_with_the_package_builds_its_registers()
+    {
+        string folder = Directory.CreateTempSubdirectory("vfio-consumer").FullName;
+        string feed = Path.Combine(folder, "feed");
+        string[] parts = [.. ((string[])["Vfio.Abi", "Vfio.Linux", "Vfio.Iommu", "Vfio", "Vfio.Pci"]).Select(static part => Checkout.File($"src/{part}/{part}.csproj"))];
+        File.WriteAllText(Path.Combine(folder, "pack.proj"), $"""
+            <Project>
+              <Target Name="Pack">
+                <MSBuild Projects="{string.Join(';', parts)}" Targets="Pack" Properties="Configuration=Release;NoBuild=true;PackageOutputPath={feed}" />
+              </Target>
+            </Project>
+            """);
+        (int status, string output) = Run("dotnet", "msbuild", Path.Combine(folder, "pack.proj"), "-t:Pack", "-nologo", "-v:q", "-nodeReuse:false");
+        Assert.True(status == 0, output);
+        string packages = Environment.GetEnvironmentVariable("NUGET_PACKAGES") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget/packages");
+        string version = Path.GetFileNameWithoutExtension(Directory.GetFiles(feed, "Vfio.Pci.*.nupkg").Single())["Vfio.Pci.".Length..];
+        File.WriteAllText(Path.Combine(folder, "nuget.config"), """<configuration><packageSources><clear /><add key="feed" value="feed" /></packageSources></configuration>""");
+        File.WriteAllText(Path.Combine(folder, "Consumer.csproj"), $"""
+            <Project Sdk="Microsoft.NET.Sdk">
+              <PropertyGroup>
+                <OutputType>Exe</OutputType>
+                <TargetFramework>net10.0</TargetFramework>
+                <UseAppHost>false</UseAppHost>
+                <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
+                <RestorePackagesPath>own</RestorePackagesPath>
+                <RestoreFallbackFolders>{packages}</RestoreFallbackFolders>
+                <VfioRegisterHeaders>$(MSBuildProjectDirectory)/headers</VfioRegisterHeaders>
+              </PropertyGroup>
+              <ItemGroup>
+                <PackageReference Include="Vfio.Pci" Version="{version}" />
+              </ItemGroup>
+            </Project>
+            """);
+        File.WriteAllText(Path.Combine(folder, "Program.cs"), """
+            using Vfio.Pci;
+
+            var timer = new TimerRegisters();
+            timer.Write(0x04, 4, 1);
+            timer.Read(0x00, 4, out ulong identification);
+            System.Console.Write($"{identification:X} {timer.IsEnabled} {timer.Describe(0x04, 1)}");
+
+            [RegisterFile("timer", Size = 0x20)]
+            internal sealed partial class TimerRegisters
+            {
+                [Register(0x00, Access = RegisterAccess.ReadOnly, Reset = 0x7173_0001)]
+                public partial uint Identification { get; }
+
+                [Register(0x04)]
+                public partial uint Control { get; }
+
+                [Field(nameof(Control), 0, Name = "enabled")]
+                public partial bool IsEnabled { get; }
+            }
+            """);
+
+        (status, output) = Run("dotnet", "build", Path.Combine(folder, "Consumer.csproj"), "-c", "Release", "--nologo", "-o", Path.Combine(folder, "out"), "-nodeReuse:false", "-p:UseSharedCompilation=false");
+        Assert.True(status == 0, output);
+        (status, output) = Run("dotnet", Path.Combine(folder, "out/Consumer.dll"));
+
+        Assert.Equal((0, "71730001 True control = 0x00000001 (enabled=1)"), (status, output));
+        Assert.Contains("TIMER_CONTROL_ENABLED_MASK", File.ReadAllText(Path.Combine(folder, "headers/timer.h")));
+        Directory.Delete(folder, recursive: true);
+    }
+
     [Fact]
     public void Modes_of_the_generator_are_those_of_the_library()
         => Assert.Equal(Enum.GetNames<RegisterAccess>().Select(static name => (name, (int)Enum.Parse<RegisterAccess>(name))), Enum.GetNames<AccessKind>().Select(static name => (name, (int)Enum.Parse<AccessKind>(name))));
