@@ -11,26 +11,43 @@ internal sealed class NvmeRig : IAsyncDisposable
     public const uint EnabledConfiguration = 0x0046_0001;
 
     private const ulong LargestPage = 64 * 1024;
+    private const int DataLength = 2 << 20;
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
     private readonly List<DmaBuffer> _buffers = [];
+    private readonly DevicePair<NvmeDevice>? _pair;
     private ulong _nextIova = 0x1000_0000;
 
     public NvmeRig(
         NvmeOptions? options = null, bool overSocket = false, bool enable = true, VfioUserServerOptions? server = null, VfioUserClientOptions? client = null, TimeProvider? clock = null)
     {
-        Pair = overSocket || server is not null
+        _pair = overSocket || server is not null
             ? DevicePair.OverSocket(() => new NvmeDevice(options), new DevicePairOptions { Server = server, Client = client })
             : DevicePair.Local(() => new NvmeDevice(options), new DevicePairOptions { Host = clock is null ? null : new VfioHostOptions { TimeProvider = clock } });
-        Data = Allocate(2 << 20);
+        Connection = _pair.Connection;
+        Data = Allocate(DataLength);
         if (enable)
         {
             Enable();
         }
     }
 
-    public DevicePair<NvmeDevice> Pair { get; }
+    /// <summary>A host of a controller that somebody else has.</summary>
+    /// <param name="connection">The way to it; the host's from now on.</param>
+    /// <param name="enable">Whether to enable it.</param>
+    public NvmeRig(VfioConnection connection, bool enable)
+    {
+        Connection = connection;
+        Data = Allocate(DataLength);
+        if (enable)
+        {
+            Enable();
+        }
+    }
 
-    public VfioConnection Connection => Pair.Connection;
+    /// <summary>The controller, where this process has it.</summary>
+    public DevicePair<NvmeDevice> Pair => _pair ?? throw new InvalidOperationException("The controller is in another process.");
+
+    public VfioConnection Connection { get; }
 
     public VfioRegion Bar => Connection.Bar(0);
 
@@ -185,6 +202,10 @@ internal sealed class NvmeRig : IAsyncDisposable
             buffer.Dispose();
         }
 
-        await Pair.DisposeAsync();
+        await Connection.DisposeAsync();
+        if (_pair is not null)
+        {
+            await _pair.DisposeAsync();
+        }
     }
 }

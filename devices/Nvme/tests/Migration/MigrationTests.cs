@@ -12,55 +12,6 @@ public sealed class MigrationTests
 {
     private const int Page = 4096;
 
-    /// <summary>Moves a host: its memory by what it wrote itself and the device's log of what that wrote, and the device's state.</summary>
-    private static void Move(NvmeRig from, NvmeRig to, IReadOnlySet<ulong> writtenByDevice, byte[] begun, ReadOnlySpan<byte> snapshot)
-    {
-        Assert.Equal(Errno.None, from.Connection.TrySetMigrationState(MigrationState.StopCopy));
-        byte[] rest = DeviceState.ReadRest(from.Connection);
-        to.Follow(from);
-        int at = 0;
-        foreach (DmaBuffer buffer in from.Buffers)
-        {
-            Span<byte> target = to.Like(buffer).Span;
-            Span<byte> old = target;
-            if (!writtenByDevice.Contains(buffer.Iova))
-            {
-                buffer.Span.CopyTo(target);
-                at += (int)buffer.Length;
-                continue;
-            }
-
-            snapshot.Slice(at, (int)buffer.Length).CopyTo(old);
-            at += (int)buffer.Length;
-            _ = IovaRange.TryCreate(buffer.Iova, buffer.Length, out IovaRange range);
-            ulong[] dirty = new ulong[(buffer.Length / Page / 64) + 1];
-            Assert.Equal(Errno.None, from.Connection.TryReadDirtyLog(range, Page, dirty));
-            for (int page = 0; page < (int)buffer.Length / Page; page++)
-            {
-                if ((dirty[page / 64] & (1UL << (page % 64))) != 0)
-                {
-                    buffer.Span.Slice(page * Page, Page).CopyTo(target[(page * Page)..]);
-                }
-            }
-        }
-
-        to.EnableBus();
-        Assert.Equal(begun.Length, to.Connection.TryWriteMigrationData(begun).Count);
-        Assert.Equal(rest.Length, to.Connection.TryWriteMigrationData(rest).Count);
-        Assert.Equal(Errno.None, to.Connection.TrySetMigrationState(MigrationState.Running));
-    }
-
-    private static byte[] Snapshot(NvmeRig rig)
-    {
-        using var all = new MemoryStream();
-        foreach (DmaBuffer buffer in rig.Buffers)
-        {
-            all.Write(buffer.Span);
-        }
-
-        return all.ToArray();
-    }
-
     /// <summary>Stops a controller, and has another go on with its memory as it is.</summary>
     private static byte[] MoveIdle(NvmeRig from, NvmeRig to)
     {
@@ -104,23 +55,11 @@ public sealed class MigrationTests
         {
             load.AwaitDone(load.Done + 500);
             NvmeRig next = new(Options(), overSocket: true, enable: false);
-            Assert.Equal(Errno.None, next.Connection.TrySetMigrationState(MigrationState.Resuming));
-            ulong pageSize = Page;
-            Assert.Equal(Errno.None, rig.Connection.TryStartDirtyLog([], ref pageSize));
-            byte[] snapshot = [];
-            load.WhileStopped(() => snapshot = Snapshot(rig));
-            Assert.Equal(Errno.None, rig.Connection.TrySetMigrationState(MigrationState.PreCopy));
-            byte[] begun = DeviceState.ReadRest(rig.Connection);
+            var host = new MovingHost(load, rig, queue);
+            host.Begin(next);
             load.AwaitDone(load.Done + 500);
-
-            var written = new HashSet<ulong> { rig.Admin.Completions.Iova, queue.Completions.Iova, load.Reads.Iova };
-            load.WhileStopped(() =>
-            {
-                outstanding += load.Outstanding;
-                Move(rig, next, written, begun, snapshot);
-                opened.SkipLast(1).ToList().ForEach(static backend => backend.IsFenced = true);
-                load.MoveTo(next);
-            });
+            outstanding += host.Move(next);
+            opened.SkipLast(1).ToList().ForEach(static backend => backend.IsFenced = true);
             await rig.DisposeAsync();
             (rig, queue) = (next, queue.On(next, rig));
         }
