@@ -12,7 +12,7 @@ namespace Vfio.Linux;
 /// Calls on a disposed descriptor throw <see cref="ObjectDisposedException"/>. Every other failure is an error number.
 /// All descriptors that this library makes are close-on-exec.
 /// </remarks>
-public class FileDescriptor : SafeHandle
+public partial class FileDescriptor : SafeHandle
 {
     /// <summary>Wraps a descriptor number.</summary>
     /// <param name="fd">The number; negative for none.</param>
@@ -29,7 +29,7 @@ public class FileDescriptor : SafeHandle
     /// <summary>The number, for messages and for calls that take raw numbers. It is only valid while the object is kept from being disposed.</summary>
     public int Number => (int)handle;
 
-    /// <summary>Opens a path, close-on-exec. Does not create files.</summary>
+    /// <summary>Opens a path, close-on-exec. Creates files only with <see cref="OpenMode.Create"/>.</summary>
     /// <param name="path">The path.</param>
     /// <param name="mode">Access and waiting behaviour.</param>
     /// <param name="descriptor">The descriptor when the call succeeded.</param>
@@ -40,7 +40,7 @@ public class FileDescriptor : SafeHandle
         FileDescriptor result = new(-1, ownsHandle: true);
         while (true)
         {
-            int fd = Interop.OpenAt(Interop.CurrentDirectory, path, (int)mode | Interop.OpenCloseOnExec, 0);
+            int fd = Interop.OpenAt(Interop.CurrentDirectory, path, (int)mode | Interop.OpenCloseOnExec, Interop.CreatedMode);
             if (fd >= 0)
             {
                 result.SetHandle(fd);
@@ -106,6 +106,7 @@ public class FileDescriptor : SafeHandle
             ((ulong)buffer.DeviceMajor << 32) | buffer.DeviceMinor,
             buffer.Inode,
             buffer.BlockSize,
+            buffer.Blocks * 512,
             ((ulong)buffer.RepresentedMajor << 32) | buffer.RepresentedMinor);
         return Errno.None;
     }

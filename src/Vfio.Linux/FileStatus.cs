@@ -8,6 +8,7 @@ namespace Vfio.Linux;
 /// <param name="Device">The file system's device number, major in the upper and minor in the lower 32 bits.</param>
 /// <param name="Inode">The inode number; with <paramref name="Device"/> it identifies the file.</param>
 /// <param name="BlockSize">Preferred unit of I/O in bytes; for hugetlbfs the size of its pages.</param>
+/// <param name="Allocated">Bytes of storage that the file takes: less than its length when it has holes.</param>
 /// <param name="RepresentedDevice">For a device node the device it stands for, composed like <paramref name="Device"/>.</param>
 [StructLayout(LayoutKind.Auto)]
 public readonly record struct FileStatus(
@@ -16,4 +17,5 @@ public readonly record struct FileStatus(
     ulong Device,
     ulong Inode,
     uint BlockSize,
+    ulong Allocated,
     ulong RepresentedDevice);

@@ -13,6 +13,12 @@ public enum OpenMode
     /// <summary>Reading and writing.</summary>
     ReadWrite = 2,
 
+    /// <summary>A file that is missing is made, with the rights that the process's mask leaves of reading and writing for all.</summary>
+    Create = 0x40,
+
+    /// <summary>With <see cref="Create"/> the file must be new. Without it, for block devices only: nobody else may hold or mount the device (<see cref="Abi.Errno.EBUSY"/>).</summary>
+    Exclusive = 0x80,
+
     /// <summary>Reads and writes answer <see cref="Abi.Errno.EAGAIN"/> instead of waiting.</summary>
     NonBlocking = 0x800,
 

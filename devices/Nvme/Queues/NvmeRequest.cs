@@ -11,9 +11,9 @@ internal sealed class NvmeRequest
 
     private static readonly byte[] s_zeros = new byte[4096];
     private readonly NvmeController _controller;
-    private byte[]? _bounce;
+    private Memory<byte> _bounce;
     private byte[]? _tuples;
-    private byte[]? _copy;
+    private Memory<byte> _copy;
 
     public NvmeRequest(NvmeController controller)
     {
@@ -58,14 +58,36 @@ internal sealed class NvmeRequest
     /// <summary>A page for what admin commands answer and take.</summary>
     public byte[] Page { get; } = new byte[4096];
 
-    /// <summary>The buffer between the host and a backend that waits.</summary>
-    public Span<byte> Bounce => _bounce ??= new byte[BounceLength];
+    /// <summary>The buffer between the host and a backend that waits. It is aligned, so that backends that pass by the page cache need none of their own.</summary>
+    public Span<byte> Bounce
+    {
+        get
+        {
+            if (_bounce.IsEmpty)
+            {
+                _bounce = AlignedBuffers.Make(BounceLength);
+            }
+
+            return _bounce.Span;
+        }
+    }
 
     /// <summary>The metadata of the blocks in <see cref="Bounce"/>, twice.</summary>
     public Span<byte> Tuples => _tuples ??= new byte[2 * (BounceLength >> 9) * BlockFormat.TupleLength];
 
     /// <summary>What a Copy takes from one place to another: data of <see cref="CopyCommand.MaxLength"/> bytes, and its metadata.</summary>
-    public Span<byte> CopyBuffer => _copy ??= new byte[CopyCommand.MaxLength + ((CopyCommand.MaxLength >> 9) * BlockFormat.TupleLength)];
+    public Span<byte> CopyBuffer
+    {
+        get
+        {
+            if (_copy.IsEmpty)
+            {
+                _copy = AlignedBuffers.Make(CopyCommand.MaxLength + ((CopyCommand.MaxLength >> 9) * BlockFormat.TupleLength));
+            }
+
+            return _copy.Span;
+        }
+    }
 
     /// <summary>The queue that commands come from now on. Its turn is held.</summary>
     public void Serve(SubmissionQueue queue)

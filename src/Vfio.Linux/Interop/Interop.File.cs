@@ -23,6 +23,21 @@ internal static partial class Interop
     internal const uint RenameNoReplace = 1;
     internal const int AllocateKeepSize = 1;
     internal const int AllocatePunchHole = 2;
+
+    /// <summary>0666, of which the process's mask takes.</summary>
+    internal const uint CreatedMode = 0x1B6;
+
+    /// <summary>F_OFD_SETLK.</summary>
+    internal const int FcntlSetOpenFileLock = 37;
+    internal const short LockRead = 0;
+    internal const short LockWrite = 1;
+    internal const uint StatxDirectAlignment = 0x2000;
+
+    /// <summary>BLKGETSIZE64.</summary>
+    internal const uint BlockGetLength = 0x80081272;
+
+    /// <summary>BLKZEROOUT.</summary>
+    internal const uint BlockZeroOut = 0x127f;
     internal const int EventfdNonBlocking = OpenNonBlocking;
 
     /// <summary>RWF_NOWAIT, of this call only.</summary>
@@ -89,6 +104,9 @@ internal static partial class Interop
     [StructLayout(LayoutKind.Explicit, Size = 256)]
     internal struct StatxBuffer
     {
+        [FieldOffset(0)]
+        internal uint Mask;
+
         [FieldOffset(4)]
         internal uint BlockSize;
 
@@ -101,6 +119,9 @@ internal static partial class Interop
         [FieldOffset(40)]
         internal ulong Size;
 
+        [FieldOffset(48)]
+        internal ulong Blocks;
+
         [FieldOffset(128)]
         internal uint RepresentedMajor;
 
@@ -112,5 +133,22 @@ internal static partial class Interop
 
         [FieldOffset(140)]
         internal uint DeviceMinor;
+
+        [FieldOffset(152)]
+        internal uint DirectMemoryAlignment;
+
+        [FieldOffset(156)]
+        internal uint DirectOffsetAlignment;
+    }
+
+    /// <summary><c>struct flock</c> of a 64-bit system.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct FileLock
+    {
+        internal short Kind;
+        internal short Whence;
+        internal long Start;
+        internal long Length;
+        internal int Process;
     }
 }

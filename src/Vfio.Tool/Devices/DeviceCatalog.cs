@@ -51,6 +51,7 @@ internal static class DeviceCatalog
                 new DeviceSetting("metadata", "0 or 8 bytes for each block", "0"),
                 new DeviceSetting("protection", "0 to 3: type of protection information, in the metadata", "0"),
                 new DeviceSetting("extended", "on or off: whether metadata is behind each block's data", "off"),
+                new DeviceSetting("backend", "memory:SIZE, null:SIZE, file:PATH?OPTIONS, nbd://HOST/EXPORT or nbd+unix:///EXPORT?socket=PATH; backend2 and so on for more namespaces", "memory"),
                 new DeviceSetting("file", "a raw image, made with the size when it is missing", "memory"),
                 new DeviceSetting("metafile", "where a file's metadata is kept", "none"),
                 new DeviceSetting("readonly", "on or off: whether the file is not written", "off"),

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Vfio.Devices.Nvme;
 using Vfio.Linux;
 
 namespace Vfio.Tool.Serving;
@@ -85,6 +86,15 @@ internal static class ServerSandbox
                     yield return File.Exists(value)
                         ? new SandboxPath(value, isReadOnly ? SandboxAccess.Read : SandboxAccess.ReadWrite)
                         : new SandboxPath(FolderOf(value), SandboxAccess.Full);
+                }
+                else if (setting.StartsWith("backend", StringComparison.Ordinal))
+                {
+                    foreach (NvmeBackendFile file in NvmeBackendUri.Parse(value).Files)
+                    {
+                        yield return File.Exists(file.Path)
+                            ? new SandboxPath(file.Path, file.IsReadOnly ? SandboxAccess.Read : SandboxAccess.ReadWrite)
+                            : new SandboxPath(FolderOf(file.Path), SandboxAccess.Full);
+                    }
                 }
                 else if (value.StartsWith(Unix, StringComparison.Ordinal))
                 {

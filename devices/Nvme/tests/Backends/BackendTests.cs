@@ -1,7 +1,7 @@
 using Vfio.Abi;
 using Vfio.Devices.Nvme.Tests.Harness;
 
-namespace Vfio.Devices.Nvme.Tests;
+namespace Vfio.Devices.Nvme.Tests.Backends;
 
 /// <summary>What the blocks are kept in, and what the host hears when that fails.</summary>
 public sealed class BackendTests
