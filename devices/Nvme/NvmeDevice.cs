@@ -83,6 +83,15 @@ public sealed class NvmeDevice : VfioPciDevice
     /// <summary>Tells that storage failed. On any thread.</summary>
     internal void LogBackendFailed(uint id, string operation, Errno error) => NvmeLog.BackendFailed(Logger, Name, id, operation, error);
 
+    /// <summary>Tells what a backend has to say. On any thread.</summary>
+    internal void LogBackend(uint id, string text)
+    {
+        if (TryLog(out long swallowed))
+        {
+            NvmeLog.Backend(Logger, Name, id, text, swallowed);
+        }
+    }
+
     /// <summary>Makes a namespace and shows it to the host, which hears of it if it asked to. Any thread.</summary>
     /// <param name="options">Its settings.</param>
     /// <returns>Its identifier (NSID): the lowest that is free.</returns>

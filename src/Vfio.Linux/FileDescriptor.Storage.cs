@@ -64,4 +64,7 @@ public partial class FileDescriptor
         // SAFETY: the kernel reads two numbers, which are locals that outlive the call.
         return Ioctl(Interop.BlockZeroOut, (nint)range).Error;
     }
+
+    /// <summary>Ends a socket in both directions: reads and writes that wait return. The descriptor stays (<c>shutdown(2)</c>).</summary>
+    public void ShutdownSocket() => _ = Interop.Shutdown(this, Interop.ShutdownBoth);
 }

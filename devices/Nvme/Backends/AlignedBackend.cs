@@ -7,7 +7,7 @@ namespace Vfio.Devices.Nvme;
 /// of a range is read, changed and written back, one such change of a region at a time.
 /// </summary>
 /// <remarks>The lock of a region is held around calls of the inner backend, and inside the lock that the namespace has for the same region.</remarks>
-internal sealed class AlignedBackend : INvmeBackend
+internal sealed class AlignedBackend : INvmeBackend, IReportingBackend
 {
     private readonly INvmeBackend _inner;
     private readonly uint _alignment;
@@ -35,6 +35,19 @@ internal sealed class AlignedBackend : INvmeBackend
 
     /// <inheritdoc/>
     public bool IsReadOnly => _inner.IsReadOnly;
+
+    /// <inheritdoc/>
+    public Action<string>? Report
+    {
+        get => (_inner as IReportingBackend)?.Report;
+        set
+        {
+            if (_inner is IReportingBackend reporting)
+            {
+                reporting.Report = value;
+            }
+        }
+    }
 
     private ulong Mask => _alignment - 1;
 

@@ -7,8 +7,9 @@ namespace Vfio.Devices.Nvme;
 /// succeeded later would tell the host that blocks are durable which are gone (ADR 0404).
 /// </summary>
 /// <param name="synchronize">Makes durable what was written before.</param>
+/// <param name="isHarmless">Whether a failure says nothing about data: it then does not close the gate. Null when all do.</param>
 /// <remarks>Flushes at the same time share one call. The lock is held around it, and encloses nothing else.</remarks>
-internal sealed class FlushGate(Func<Errno> synchronize)
+internal sealed class FlushGate(Func<Errno> synchronize, Func<Errno, bool>? isHarmless = null)
 {
     private readonly Lock _lock = new();
     private long _asked;
@@ -37,9 +38,13 @@ internal sealed class FlushGate(Func<Errno> synchronize)
                 {
                     _done = covered;
                 }
-                else
+                else if (isHarmless is null || !isHarmless(error))
                 {
                     Close(error);
+                }
+                else
+                {
+                    return Failure == Errno.None ? error : Failure;
                 }
             }
 

@@ -52,6 +52,8 @@ public sealed class NvmeBackendUri
             "memory" => ParseSized(text, place, static size => new MemoryBackend(size)),
             "null" => ParseSized(text, place, static size => new NullBackend(size)),
             "file" => ParseFile(text, place, query),
+            "nbd" or "nbd+unix" => ParseNbd(text, scheme, place, query),
+            "nbds" or "nbds+unix" => throw new FormatException($"nvme backend '{text}': TLS is not spoken here; use nbd:// on a network that is trusted, or through a tunnel."),
             _ => throw new FormatException($"nvme backend '{text}': there is no '{scheme}:'; {Schemes} are accepted. A file of that name is './{text}'."),
         };
         query.End();
@@ -98,5 +100,15 @@ public sealed class NvmeBackendUri
         return options.IsReadOnly && options.CreateSize != 0
             ? throw new FormatException($"nvme backend '{text}': a file that is made is written; leave create or readonly out.")
             : new NvmeBackendUri(text, [new NvmeBackendFile(path, options.IsReadOnly)], usesNetwork: false, _ => FileBackend.Open(path, options));
+    }
+
+    private static NvmeBackendUri ParseNbd(string text, string scheme, string place, BackendQuery query)
+    {
+        var address = NbdAddress.Parse(text, scheme, place, query);
+        return new NvmeBackendUri(
+            text,
+            address.SocketPath is { } path ? [new NvmeBackendFile(path, IsReadOnly: false)] : [],
+            usesNetwork: address.SocketPath is null,
+            _ => NbdBackend.Open(address));
     }
 }

@@ -296,7 +296,15 @@ internal sealed partial class NvmeController
         }
     }
 
-    private WatchedBackend Watch(INvmeBackend backend, uint id) => new(backend, (operation, error) => _device.LogBackendFailed(id, operation, error));
+    private WatchedBackend Watch(INvmeBackend backend, uint id)
+    {
+        if (backend is IReportingBackend reporting)
+        {
+            reporting.Report = text => _device.LogBackend(id, text);
+        }
+
+        return new WatchedBackend(backend, (operation, error) => _device.LogBackendFailed(id, operation, error));
+    }
 
     /// <summary>One thread runs all I/O queues when it polls, and when there is one.</summary>
     private BlockLocks? MakeLocks() => _options.Polled || _options.Queues == 1 ? null : new BlockLocks();

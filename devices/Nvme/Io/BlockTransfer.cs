@@ -150,7 +150,7 @@ internal static class BlockTransfer
             ProtectionInformation.Turn(tuples);
         }
 
-        return error == Errno.None ? NvmeStatus.Success : NvmeStatus.UnrecoveredRead;
+        return error.ToReadStatus();
     }
 
     /// <summary>Writes blocks that lie in one region.</summary>
@@ -176,7 +176,7 @@ internal static class BlockTransfer
         }
 
         region?.Exit();
-        return error == Errno.None ? NvmeStatus.Success : NvmeStatus.WriteFault;
+        return error.ToWriteStatus();
     }
 
     /// <summary>How many blocks from one on can be moved together: those of its region, which a buffer holds.</summary>
@@ -231,10 +231,10 @@ internal static class BlockTransfer
     {
         if (access == DmaAccess.Write)
         {
-            return backend.Read(offset, memory) == Errno.None ? NvmeStatus.Success : NvmeStatus.UnrecoveredRead;
+            return backend.Read(offset, memory).ToReadStatus();
         }
 
-        return backend.Write(offset, memory) == Errno.None ? NvmeStatus.Success : NvmeStatus.WriteFault;
+        return backend.Write(offset, memory).ToWriteStatus();
     }
 
     /// <summary>Moves some blocks by way of the buffer, and checks or makes their protection information.</summary>

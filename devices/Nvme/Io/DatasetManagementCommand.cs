@@ -52,7 +52,7 @@ internal static class DatasetManagementCommand
                 ns.Writers.Exit();
                 if (error != Errno.None)
                 {
-                    return NvmeStatus.WriteFault;
+                    return error.ToWriteStatus();
                 }
             }
         }

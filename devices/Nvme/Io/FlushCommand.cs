@@ -15,6 +15,6 @@ internal static class FlushCommand
         }
 
         NvmeStatus status = BlockRange.TryFind(request, out NvmeNamespace? ns, out _);
-        return status != NvmeStatus.Success ? status : ns!.Flush() == Errno.None ? NvmeStatus.Success : NvmeStatus.WriteFault;
+        return status != NvmeStatus.Success ? status : ns!.Flush().ToWriteStatus();
     }
 }

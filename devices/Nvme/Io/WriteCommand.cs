@@ -43,7 +43,7 @@ internal static class WriteCommand
 
     /// <summary>Flushes after a command that asks for it (FUA), and after each while the host has turned the cache off.</summary>
     public static NvmeStatus MakeDurable(NvmeRequest request, NvmeNamespace ns)
-        => ((request.Command.Dword12 & ForceUnitAccess) == 0 && request.Controller.Features.WriteCacheEnabled) || ns.Flush() == Errno.None
+        => (request.Command.Dword12 & ForceUnitAccess) == 0 && request.Controller.Features.WriteCacheEnabled
             ? NvmeStatus.Success
-            : NvmeStatus.WriteFault;
+            : ns.Flush().ToWriteStatus();
 }

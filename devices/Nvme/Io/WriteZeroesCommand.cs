@@ -27,7 +27,7 @@ internal static class WriteZeroesCommand
         }
 
         ns.Writers.Enter();
-        status = ns.Clear(range.Format, range.First, range.Count) == Errno.None ? NvmeStatus.Success : NvmeStatus.WriteFault;
+        status = ns.Clear(range.Format, range.First, range.Count).ToWriteStatus();
         if (status == NvmeStatus.Success && range.Format.Protection != 0)
         {
             status = WriteProtection(request, range, tags);
@@ -55,7 +55,7 @@ internal static class WriteZeroesCommand
 
             ProtectionInformation.Turn(tuples);
             ulong offset = (range.First + index) * BlockFormat.TupleLength;
-            status = range.Namespace.Metadata!.Write(offset, tuples) == Errno.None ? NvmeStatus.Success : NvmeStatus.WriteFault;
+            status = range.Namespace.Metadata!.Write(offset, tuples).ToWriteStatus();
         }
 
         return status;

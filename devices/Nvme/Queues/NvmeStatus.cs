@@ -23,6 +23,8 @@ internal enum NvmeStatus : ushort
     SglOffsetInvalid = 0x016,
     NamespaceWriteProtected = 0x020,
     LbaOutOfRange = 0x080,
+    CapacityExceeded = 0x081,
+    NamespaceNotReady = 0x082,
     FormatInProgress = 0x084,
 
     // Command specific (type 1).

@@ -1,3 +1,5 @@
+using Vfio.Abi;
+
 namespace Vfio.Devices.Nvme;
 
 /// <summary>How a status looks in a completion.</summary>
@@ -18,6 +20,24 @@ internal static class NvmeStatusExtensions
     /// <summary>Whether the health log counts it among media and data integrity errors. A compare that finds a difference is none.</summary>
     public static bool IsMediaError(this NvmeStatus status) => (int)status >> 8 == 2 && status != NvmeStatus.CompareFailure;
 
+    /// <summary>What a host hears when its backend could not read.</summary>
+    public static NvmeStatus ToReadStatus(this Errno error) => error switch
+    {
+        Errno.None => NvmeStatus.Success,
+        Errno.ENOTCONN or Errno.ETIMEDOUT => NvmeStatus.NamespaceNotReady,
+        _ => NvmeStatus.UnrecoveredRead,
+    };
+
+    /// <summary>What a host hears when its backend could not write, clear or flush.</summary>
+    public static NvmeStatus ToWriteStatus(this Errno error) => error switch
+    {
+        Errno.None => NvmeStatus.Success,
+        Errno.ENOTCONN or Errno.ETIMEDOUT => NvmeStatus.NamespaceNotReady,
+        Errno.ENOSPC or Errno.EDQUOT => NvmeStatus.CapacityExceeded,
+        Errno.EROFS or Errno.EPERM => NvmeStatus.NamespaceWriteProtected,
+        _ => NvmeStatus.WriteFault,
+    };
+
     private static bool MayRetry(this NvmeStatus status) => status is NvmeStatus.Success
         or NvmeStatus.InternalError
         or NvmeStatus.DataTransferError
@@ -27,5 +47,6 @@ internal static class NvmeStatusExtensions
         or NvmeStatus.AbortedMissingFused
         or NvmeStatus.WriteFault
         or NvmeStatus.FormatInProgress
+        or NvmeStatus.NamespaceNotReady
         or NvmeStatus.UnrecoveredRead;
 }

@@ -5,9 +5,14 @@ namespace Vfio.Linux;
 internal static partial class Interop
 {
     internal const int AddressFamilyUnix = 1;
+    internal const int AddressFamilyInternet = 2;
+    internal const int AddressFamilyInternet6 = 10;
     internal const int SocketStream = 1;
     internal const int SocketCloseOnExec = OpenCloseOnExec;
     internal const int LevelSocket = 1;
+    internal const int LevelTcp = 6;
+    internal const int OptionNoDelay = 1;
+    internal const int OptionKeepAlive = 9;
     internal const int OptionType = 3;
     internal const int OptionDomain = 39;
     internal const int OptionSendBuffer = 7;
