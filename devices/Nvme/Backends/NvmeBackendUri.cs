@@ -97,18 +97,43 @@ public sealed class NvmeBackendUri
             IsDirect = query.Switch("direct", otherwise: false),
             IsLocked = query.Switch("lock", otherwise: true),
         };
-        return options.IsReadOnly && options.CreateSize != 0
-            ? throw new FormatException($"nvme backend '{text}': a file that is made is written; leave create or readonly out.")
-            : new NvmeBackendUri(text, [new NvmeBackendFile(path, options.IsReadOnly)], usesNetwork: false, _ => FileBackend.Open(path, options));
+        string? overlay = query.Text("overlay");
+        if (options.CreateSize != 0 && (options.IsReadOnly || overlay is not null))
+        {
+            throw new FormatException($"nvme backend '{text}': a file that is made is written; leave create or {(options.IsReadOnly ? "readonly" : "overlay")} out.");
+        }
+
+        bool isReadOnly = options.IsReadOnly || overlay is not null;
+        return WithOverlay(new NvmeBackendUri(text, [new NvmeBackendFile(path, isReadOnly)], usesNetwork: false, _ => FileBackend.Open(path, options with { IsReadOnly = isReadOnly })), overlay, options.IsReadOnly, options.IsDirect);
     }
 
     private static NvmeBackendUri ParseNbd(string text, string scheme, string place, BackendQuery query)
     {
         var address = NbdAddress.Parse(text, scheme, place, query);
-        return new NvmeBackendUri(
+        string? overlay = query.Text("overlay");
+        var uri = new NvmeBackendUri(
             text,
             address.SocketPath is { } path ? [new NvmeBackendFile(path, IsReadOnly: false)] : [],
             usesNetwork: address.SocketPath is null,
-            _ => NbdBackend.Open(address));
+            _ => NbdBackend.Open(address with { IsReadOnly = address.IsReadOnly || overlay is not null }));
+        return WithOverlay(uri, overlay, address.IsReadOnly, isDirect: false);
+    }
+
+    /// <summary>The backend with an overlay, when there is one.</summary>
+    private static NvmeBackendUri WithOverlay(NvmeBackendUri lower, string? overlay, bool isReadOnly, bool isDirect)
+    {
+        if (overlay is null)
+        {
+            return lower;
+        }
+
+        if (isReadOnly)
+        {
+            throw new FormatException($"nvme backend '{lower.Text}': with an overlay the base is never written, and the namespace is; leave readonly or overlay out.");
+        }
+
+        return overlay == "memory"
+            ? new NvmeBackendUri(lower.Text, lower.Files, lower.UsesNetwork, size => OverlayBackend.InMemory(lower.Open(size)))
+            : new NvmeBackendUri(lower.Text, [.. lower.Files, new NvmeBackendFile(overlay, IsReadOnly: false)], lower.UsesNetwork, size => OverlayBackend.InFile(lower.Open(size), overlay, isDirect));
     }
 }

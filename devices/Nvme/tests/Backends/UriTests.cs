@@ -19,7 +19,7 @@ public sealed class UriTests
     [InlineData("file:/x?create=", "create needs a value")]
     [InlineData("file:/x?direct=maybe", "direct=1")]
     [InlineData("file:/x?direct=1&direct=1", "twice")]
-    [InlineData("file:/x?cache=none", "known are create, direct, lock")]
+    [InlineData("file:/x?cache=none", "known are create, direct, lock, overlay")]
     [InlineData("file:/x?create=1M&readonly=1", "readonly")]
     [InlineData("http://host/image", "there is no 'http:'")]
     [InlineData("disk:1", "'./disk:1'")]
