@@ -11,7 +11,7 @@ internal sealed class AlignedBackend : INvmeBackend, IReportingBackend
 {
     private readonly INvmeBackend _inner;
     private readonly uint _alignment;
-    private readonly BlockLocks _locks = new();
+    private readonly BlockLocks _locks;
     private readonly AlignedBuffers _buffers = new();
 
     /// <param name="inner">The backend; owned from now on.</param>
@@ -21,6 +21,9 @@ internal sealed class AlignedBackend : INvmeBackend, IReportingBackend
         ArgumentOutOfRangeException.ThrowIfGreaterThan(alignment, (uint)AlignedBuffers.Length);
         _inner = inner;
         _alignment = alignment;
+
+        // The locks of a range hold what is around it too.
+        _locks = new BlockLocks(isFine: alignment <= AlignedBuffers.Alignment);
         Length = inner.Length & ~(ulong)(alignment - 1);
     }
 
@@ -29,6 +32,9 @@ internal sealed class AlignedBackend : INvmeBackend, IReportingBackend
 
     /// <inheritdoc/>
     public bool MayWait => _inner.MayWait;
+
+    /// <inheritdoc/>
+    public bool IsRemote => _inner.IsRemote;
 
     /// <inheritdoc/>
     public bool HasVolatileCache => _inner.HasVolatileCache;
@@ -86,10 +92,9 @@ internal sealed class AlignedBackend : INvmeBackend, IReportingBackend
         while (!source.IsEmpty && error == Errno.None)
         {
             int length = Math.Min(source.Length, BlockLocks.LeftInRegion(offset));
-            Lock region = _locks.At(offset);
-            region.Enter();
+            _locks.Enter(offset, length);
             error = IsAligned(offset, (ulong)length) ? _inner.Write(offset, source[..length]) : Change(offset, length, source[..length]);
-            region.Exit();
+            _locks.Exit(offset, length);
             source = source[length..];
             offset += (ulong)length;
         }
@@ -132,10 +137,9 @@ internal sealed class AlignedBackend : INvmeBackend, IReportingBackend
         while (length != 0 && error == Errno.None)
         {
             int piece = (int)Math.Min(length, (ulong)BlockLocks.LeftInRegion(offset));
-            Lock region = _locks.At(offset);
-            region.Enter();
+            _locks.Enter(offset, piece);
             error = Change(offset, piece, default);
-            region.Exit();
+            _locks.Exit(offset, piece);
             offset += (ulong)piece;
             length -= (ulong)piece;
         }

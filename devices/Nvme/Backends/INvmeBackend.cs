@@ -9,7 +9,8 @@ namespace Vfio.Devices.Nvme;
 /// No member throws: a peer causes the calls. The namespace disposes its backend.
 /// </para>
 /// <para>
-/// The calls are synchronous: for memory there is nothing to wait for, and a queue that waits for a file keeps no other queue waiting.
+/// The calls are synchronous: for memory there is nothing to wait for, and commands for a backend that waits have threads of their own (<c>QueueLanes</c>),
+/// several of a queue at a time.
 /// </para>
 /// </remarks>
 public interface INvmeBackend : IDisposable
@@ -22,6 +23,11 @@ public interface INvmeBackend : IDisposable
     /// so that the host can unmap its memory meanwhile.
     /// </summary>
     bool MayWait { get; }
+
+    /// <summary>
+    /// Whether it depends on another program or machine, which may not answer for long. Such a call is never made on a thread that runs a queue.
+    /// </summary>
+    bool IsRemote => false;
 
     /// <summary>Whether what was written may be lost with the power until <see cref="Flush"/>: the volatile write cache of the controller.</summary>
     bool HasVolatileCache { get; }

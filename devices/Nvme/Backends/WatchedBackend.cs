@@ -20,6 +20,9 @@ internal sealed class WatchedBackend(INvmeBackend inner, Action<string, Errno> f
     public bool MayWait => inner.MayWait;
 
     /// <inheritdoc/>
+    public bool IsRemote => inner.IsRemote;
+
+    /// <inheritdoc/>
     public bool HasVolatileCache => inner.HasVolatileCache;
 
     /// <inheritdoc/>

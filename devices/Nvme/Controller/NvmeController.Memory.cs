@@ -69,6 +69,11 @@ internal sealed partial class NvmeController
             }
         }
 
+        foreach (QueueLanes? lanes in _lanes)
+        {
+            lanes?.AwaitTransfers(end);
+        }
+
         foreach (SubmissionQueue queue in _retiring)
         {
             _ = queue.Completions.AwaitPost(Left(end));

@@ -12,6 +12,9 @@ internal sealed partial class NvmeController
     private const ushort StateForm = 1;
     private const int MaxAdminEntries = 4096;
 
+    /// <summary>Milliseconds that commands may wait for their storage before the controller cannot be stopped now.</summary>
+    private const int LaneLimit = 5000;
+
     /// <summary>Besides what namespaces in memory hold: queues, features, logs, marks.</summary>
     private const long PlainStateLength = 4 << 20;
 
@@ -50,6 +53,16 @@ internal sealed partial class NvmeController
         if (Formats.IsBusy)
         {
             return Errno.EBUSY;
+        }
+
+        // The works have paused, so that nothing is handed over any more; what was is completed here.
+        long end = Environment.TickCount64 + LaneLimit;
+        foreach (QueueLanes? lanes in _lanes)
+        {
+            if (lanes is not null && !lanes.AwaitIdle(end))
+            {
+                return Errno.EBUSY;
+            }
         }
 
         if (MemoryLength() > MaxTravellingMemory)

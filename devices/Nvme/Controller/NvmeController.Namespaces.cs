@@ -157,7 +157,7 @@ internal sealed partial class NvmeController
             return NvmeStatus.InternalError;
         }
 
-        var ns = new NvmeNamespace(id, data, metadata, unreadable, format, MakeLocks(), _options.Serial, generation);
+        var ns = new NvmeNamespace(id, data, metadata, unreadable, format, MakeLocks(mayWait: false), _options.Serial, generation);
         lock (_namespaceLock)
         {
             _allocated[id - 1] = ns;
@@ -220,6 +220,8 @@ internal sealed partial class NvmeController
                 lock (queue.Turn)
                 {
                 }
+
+                queue.Lanes.Await();
             }
         }
 
@@ -284,8 +286,9 @@ internal sealed partial class NvmeController
             int index = BlockFormat.IndexOf(options.BlockSize, options.MetadataSize);
             BlockFormat format = BlockFormat.TryCreate(index, options.IsMetadataExtended, options.Protection, isProtectionFirst: false, backend.Length, metadata is not null)
                 ?? throw new ArgumentException($"Namespace {id} has {backend.Length} bytes and {(metadata is null ? "nowhere to keep metadata" : "metadata")}: it cannot have blocks of {options.BlockSize} + {options.MetadataSize} bytes.", nameof(options));
-            _mayWait |= backend.MayWait || metadata is { MayWait: true };
-            return new NvmeNamespace(id, backend, metadata, unreadable, format, MakeLocks(), _options.Serial, generation);
+            bool mayWait = backend.MayWait || metadata is { MayWait: true };
+            _mayWait |= mayWait;
+            return new NvmeNamespace(id, backend, metadata, unreadable, format, MakeLocks(mayWait), _options.Serial, generation);
         }
         catch
         {
@@ -306,8 +309,8 @@ internal sealed partial class NvmeController
         return new WatchedBackend(backend, (operation, error) => _device.LogBackendFailed(id, operation, error));
     }
 
-    /// <summary>One thread runs all I/O queues when it polls, and when there is one.</summary>
-    private BlockLocks? MakeLocks() => _options.Polled || _options.Queues == 1 ? null : new BlockLocks();
+    /// <summary>One thread runs all commands when it polls, and when there is one queue, but not those that wait.</summary>
+    private BlockLocks? MakeLocks(bool mayWait) => (_options.Polled || _options.Queues == 1) && !mayWait ? null : new BlockLocks(isFine: mayWait);
 
     private bool TryReserveId(out uint id, out int generation)
     {

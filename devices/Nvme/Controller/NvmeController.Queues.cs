@@ -16,6 +16,8 @@ internal sealed partial class NvmeController
     // Made when an identifier is first used, and kept.
     private readonly NvmeRequest?[] _requests;
     private readonly DeviceWork?[] _works;
+    private readonly QueueLanes?[] _lanes;
+    private readonly Vfio.Linux.WorkerThreads _laneThreads = new("nvme storage");
 
     /// <summary>Queues that were closed and may still have a command under way. Guarded by the state lock.</summary>
     private readonly List<SubmissionQueue> _retiring = [];
@@ -72,6 +74,8 @@ internal sealed partial class NvmeController
                 Release(queue.Completions, 1);
             }
         }
+
+        queue.Lanes.Await();
     }
 
     /// <summary>Removes a completion queue that no submission queue posts to.</summary>
@@ -140,6 +144,26 @@ internal sealed partial class NvmeController
         }
     }
 
+    /// <summary>Posts the completion of a command that a lane has executed, and interrupts.</summary>
+    public void CompleteOnLane(NvmeRequest request, NvmeStatus status)
+    {
+        Complete(request, status);
+        if (!request.Queue.IsClosed)
+        {
+            Notify(request.Queue.Completions);
+        }
+    }
+
+    /// <summary>A queue that has stopped can go on. Any thread.</summary>
+    public void GoOn(SubmissionQueue queue)
+    {
+        // The poller looks for itself.
+        if (!queue.IsClosed && SharedDoorbells is null)
+        {
+            _works[queue.Id]!.Schedule();
+        }
+    }
+
     /// <summary>Posts the completion of a command that was kept, on any thread, and interrupts.</summary>
     public void CompleteKept(SubmissionQueue queue, in NvmeCommand command, NvmeStatus status)
     {
@@ -192,7 +216,8 @@ internal sealed partial class NvmeController
     /// <returns>Whether there may be more.</returns>
     private bool RunBatch(SubmissionQueue queue)
     {
-        if (!queue.HasCommands || !IsBusMaster)
+        bool mayWait = _mayWait;
+        if (!queue.HasCommands || !IsBusMaster || (mayWait && queue.Lanes.IsWaitedFor))
         {
             return false;
         }
@@ -214,40 +239,61 @@ internal sealed partial class NvmeController
         }
 
         Span<NvmeCommand> commands = request.Batch;
-        Errno error = queue.Peek(commands[..reserved], out int count);
-        if (error != Errno.None)
+        int end = 0;
+        if (mayWait && queue.TryResume(out int place, out int fetched))
         {
-            Release(completions, reserved);
-            if (!queue.IsClosed)
+            end = Math.Min(fetched, place + reserved);
+        }
+        else
+        {
+            place = 0;
+            Errno error = queue.Peek(commands[..reserved], out end);
+            if (error != Errno.None)
             {
-                Fail("a submission queue cannot be read");
+                Release(completions, reserved);
+                if (!queue.IsClosed)
+                {
+                    Fail("a submission queue cannot be read");
+                }
+
+                return false;
             }
 
-            return false;
+            fetched = end;
+            if (mayWait)
+            {
+                queue.BeginBatch(end);
+            }
         }
 
-        bool mayWait = _mayWait;
-        if (mayWait)
+        bool isAlone = fetched - place == 1;
+        for (; place < end && !queue.IsClosed; place++)
         {
-            queue.BeginBatch(count);
-        }
+            CommandLane? lane = null;
+            if (mayWait && IsForLane(queue, commands[place], isAlone))
+            {
+                lane = queue.Lanes.FindFree();
+                if (lane is null)
+                {
+                    break;
+                }
+            }
 
-        for (int i = 0; i < count && !queue.IsClosed; i++)
-        {
             queue.Advance();
             if (mayWait && !queue.TryStart())
             {
-                request.Begin(commands[i]);
+                request.Begin(commands[place]);
                 Complete(request, NvmeStatus.AbortRequested);
                 reserved--;
             }
-            else if (Execute(queue, commands[i]))
+            else if ((lane is not null && queue.Lanes.TryStart(lane, queue, commands[place])) || Execute(queue, commands[place]))
             {
                 reserved--;
             }
         }
 
-        if (mayWait)
+        bool isStuck = mayWait && place != fetched && !queue.IsClosed;
+        if (mayWait && !isStuck)
         {
             queue.BeginBatch(0);
         }
@@ -260,7 +306,28 @@ internal sealed partial class NvmeController
             SyncHead(queue, doorbells, asks: true);
         }
 
-        return true;
+        // What stays fetched waits for a lane, or for room that the host makes.
+        return !isStuck || !queue.Lanes.IsWaitedFor;
+    }
+
+    /// <summary>
+    /// Whether a command may wait for storage and shall not do so here. Here it does when it is alone: then nothing else of the queue waits for it, and another
+    /// thread would only cost time. But not where the thread runs other queues as well, nor for a server that may be gone.
+    /// </summary>
+    private bool IsForLane(SubmissionQueue queue, in NvmeCommand command, bool isAlone)
+    {
+        if (queue.Id == 0 || command.Fuse != 0 || queue.HasFirstOfPair)
+        {
+            return false;
+        }
+
+        if (FindNamespace(command.NamespaceId) is not { } ns)
+        {
+            // Of all namespaces, or of none.
+            return command.NamespaceId == uint.MaxValue;
+        }
+
+        return ns.MayWait && (!isAlone || _options.Polled || ns.IsRemote || queue.Lanes.AreBusy);
     }
 
     /// <summary>Executes one command.</summary>
@@ -289,7 +356,8 @@ internal sealed partial class NvmeController
     {
         NvmeRequest request = _requests[id] ??= new NvmeRequest(this);
         _works[id] ??= _device.CreateWork($"queue {id}", turn => Run(id, turn));
-        var queue = new SubmissionQueue(id, size, address, priority, completions, request);
+        QueueLanes lanes = _lanes[id] ??= new QueueLanes(this, _laneThreads);
+        var queue = new SubmissionQueue(id, size, address, priority, completions, request, lanes);
         completions.Users++;
         Volatile.Write(ref _submissions[id], queue);
         UpdatePolled();
@@ -340,6 +408,7 @@ internal sealed partial class NvmeController
             {
             }
 
+            queue.Lanes.Await();
             lock (StateLock)
             {
                 _retiring.Remove(queue);

@@ -8,7 +8,10 @@ namespace Vfio.Devices.Nvme;
 /// Each submission queue is run by a work of its own, so that one that waits keeps no other waiting. The state lock of the device
 /// guards the registers and the tables of queues; executing a command takes it only where it changes those.
 /// </para>
-/// <para>Lock order: a queue's <see cref="SubmissionQueue.Turn"/>, the device's state lock, the locks of events, logs and completion queues.</para>
+/// <para>
+/// Commands for backends that wait are executed by the lanes of their queue, several at a time, and the queue goes on (<see cref="QueueLanes"/>).
+/// </para>
+/// <para>Lock order: a queue's <see cref="SubmissionQueue.Turn"/>, or that of a lane, the device's state lock, the locks of events, logs and completion queues.</para>
 /// </remarks>
 internal sealed partial class NvmeController : IDisposable
 {
@@ -29,6 +32,7 @@ internal sealed partial class NvmeController : IDisposable
         _requests = new NvmeRequest?[pairs];
         _works = new DeviceWork?[pairs];
         Registers = new ControllerRegisters(this, options.QueueEntries);
+        _lanes = new QueueLanes?[pairs];
         try
         {
             OpenNamespaces();
@@ -115,6 +119,11 @@ internal sealed partial class NvmeController : IDisposable
                     sum.Add(queue.Statistics);
                 }
             }
+
+            foreach (QueueLanes? lanes in _lanes)
+            {
+                lanes?.AddTo(sum);
+            }
         }
 
         return sum;
@@ -122,6 +131,7 @@ internal sealed partial class NvmeController : IDisposable
 
     public void Dispose()
     {
+        _laneThreads.Dispose();
         foreach (NvmeNamespace? ns in _allocated)
         {
             ns?.Release();

@@ -136,15 +136,14 @@ internal static class BlockTransfer
     public static NvmeStatus ReadBlocks(NvmeNamespace ns, BlockFormat format, ulong first, Span<byte> data, Span<byte> tuples)
     {
         ulong offset = first << format.BlockShift;
-        Lock? region = ns.Locks?.At(offset);
-        region?.Enter();
+        ns.Locks?.Enter(offset, data.Length);
         Errno error = ns.Backend.Read(offset, data);
         if (error == Errno.None && format.MetadataLength != 0)
         {
             error = ns.Metadata!.Read(first * BlockFormat.TupleLength, tuples);
         }
 
-        region?.Exit();
+        ns.Locks?.Exit(offset, data.Length);
         if (format.Protection != 0)
         {
             ProtectionInformation.Turn(tuples);
@@ -167,15 +166,14 @@ internal static class BlockTransfer
         }
 
         ulong offset = first << format.BlockShift;
-        Lock? region = ns.Locks?.At(offset);
-        region?.Enter();
+        ns.Locks?.Enter(offset, data.Length);
         Errno error = ns.Backend.Write(offset, data);
         if (error == Errno.None && format.MetadataLength != 0)
         {
             error = ns.Metadata!.Write(first * BlockFormat.TupleLength, tuples);
         }
 
-        region?.Exit();
+        ns.Locks?.Exit(offset, data.Length);
         return error.ToWriteStatus();
     }
 
@@ -216,10 +214,9 @@ internal static class BlockTransfer
         while (!memory.IsEmpty && status == NvmeStatus.Success)
         {
             int length = Math.Min(memory.Length, BlockLocks.LeftInRegion(offset));
-            Lock region = locks.At(offset);
-            region.Enter();
+            locks.Enter(offset, length);
             status = MovePiece(ns.Backend, offset, memory[..length], access);
-            region.Exit();
+            locks.Exit(offset, length);
             offset += (ulong)length;
             memory = memory[length..];
         }

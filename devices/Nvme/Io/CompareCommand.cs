@@ -26,7 +26,7 @@ internal static class CompareCommand
     private static NvmeStatus Compare(NvmeRequest request, in BlockRange range)
     {
         BlockFormat format = range.Format;
-        request.Queue.Statistics.CountRead(range.Length);
+        request.Statistics.CountRead(range.Length);
         NvmeStatus status = BlockTransfer.Begin(request, range, out bool hasMetadata);
         for (uint index = 0, count; status == NvmeStatus.Success && index != range.Count; index += count)
         {

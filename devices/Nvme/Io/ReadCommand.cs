@@ -15,7 +15,7 @@ internal static class ReadCommand
         }
 
         status = BlockTransfer.Move(request, range, DmaAccess.Write, out long moved);
-        request.Queue.Statistics.CountRead(moved);
+        request.Statistics.CountRead(moved);
         return status;
     }
 }

@@ -28,7 +28,7 @@ internal static class VerifyCommand
             status = status == NvmeStatus.Success ? BlockTransfer.Check(request, range, data, tuples, index) : status;
         }
 
-        request.Queue.Statistics.CountVerified(range.Length);
+        request.Statistics.CountVerified(range.Length);
         return status;
     }
 }

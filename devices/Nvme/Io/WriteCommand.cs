@@ -31,7 +31,7 @@ internal static class WriteCommand
         }
 
         NvmeStatus status = BlockTransfer.Move(request, range, DmaAccess.Read, out long moved);
-        request.Queue.Statistics.CountWrite(moved);
+        request.Statistics.CountWrite(moved);
         if (status != NvmeStatus.Success)
         {
             return status;

@@ -11,11 +11,17 @@ internal sealed class BlockLocks
     public const int RegionShift = 16;
 
     private const int Count = 64;
-    private readonly Lock[] _locks = new Lock[Count];
+    private const int FineShift = 12;
+    private const int FineCount = 1024;
+    private readonly Lock[] _locks;
+    private readonly int _shift;
 
-    public BlockLocks()
+    /// <param name="isFine">Whether parts of a region have locks of their own: for backends that wait, where neighbours are read and written at a time.</param>
+    public BlockLocks(bool isFine = false)
     {
-        for (int i = 0; i < Count; i++)
+        _shift = isFine ? FineShift : RegionShift;
+        _locks = new Lock[isFine ? FineCount : Count];
+        for (int i = 0; i < _locks.Length; i++)
         {
             _locks[i] = new Lock();
         }
@@ -27,8 +33,24 @@ internal sealed class BlockLocks
     /// <summary>Whether a range lies in one region.</summary>
     public static bool IsInRegion(ulong offset, ulong length) => length <= (ulong)LeftInRegion(offset);
 
-    /// <summary>The lock of the region that holds an offset.</summary>
-    public Lock At(ulong offset) => _locks[(int)(offset >> RegionShift) % Count];
+    /// <summary>Takes the locks of a range inside one region: by their number upwards, as a region's have neighbouring ones.</summary>
+    public void Enter(ulong offset, int length)
+    {
+        ulong last = (offset + (ulong)length - 1) >> _shift;
+        for (ulong part = offset >> _shift; part <= last; part++)
+        {
+            At(part).Enter();
+        }
+    }
+
+    public void Exit(ulong offset, int length)
+    {
+        ulong last = (offset + (ulong)length - 1) >> _shift;
+        for (ulong part = offset >> _shift; part <= last; part++)
+        {
+            At(part).Exit();
+        }
+    }
 
     /// <summary>Takes all locks, for a range of any length.</summary>
     public void EnterAll()
@@ -46,4 +68,6 @@ internal sealed class BlockLocks
             region.Exit();
         }
     }
+
+    private Lock At(ulong part) => _locks[(int)part & (_locks.Length - 1)];
 }

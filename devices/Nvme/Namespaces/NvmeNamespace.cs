@@ -38,6 +38,8 @@ internal sealed class NvmeNamespace
         _format = format;
         LastFormat = format;
         Locks = locks;
+        MayWait = backend.MayWait || metadata is { MayWait: true };
+        IsRemote = backend.IsRemote || metadata is { IsRemote: true };
 
         // The identity is the same at every start, and another for each serial number and namespace.
         byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(generation == 0 ? $"{serial}/{id}" : $"{serial}/{id}/{generation}"));
@@ -64,6 +66,12 @@ internal sealed class NvmeNamespace
 
     /// <summary>Keeps metadata, <see cref="BlockFormat.TupleLength"/> bytes for each block; null when there is none.</summary>
     public INvmeBackend? Metadata { get; }
+
+    /// <summary>Whether commands may wait for something slower than memory.</summary>
+    public bool MayWait { get; }
+
+    /// <summary>Whether they may wait for another program or machine.</summary>
+    public bool IsRemote { get; }
 
     /// <summary>What Write Uncorrectable has marked.</summary>
     public UnreadableBlocks Unreadable { get; }
@@ -119,7 +127,7 @@ internal sealed class NvmeNamespace
         bool isShort = BlockLocks.IsInRegion(offset, length);
         if (isShort)
         {
-            Locks?.At(offset).Enter();
+            Locks?.Enter(offset, (int)length);
         }
         else
         {
@@ -134,7 +142,7 @@ internal sealed class NvmeNamespace
 
         if (isShort)
         {
-            Locks?.At(offset).Exit();
+            Locks?.Exit(offset, (int)length);
         }
         else
         {

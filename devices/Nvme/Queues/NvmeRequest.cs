@@ -11,13 +11,17 @@ internal sealed class NvmeRequest
 
     private static readonly byte[] s_zeros = new byte[4096];
     private readonly NvmeController _controller;
+    private readonly IoStatistics? _statistics;
     private Memory<byte> _bounce;
     private byte[]? _tuples;
     private Memory<byte> _copy;
 
-    public NvmeRequest(NvmeController controller)
+    /// <param name="controller">The controller.</param>
+    /// <param name="statistics">Where this request counts; null for the queue's, which one thread counts in at a time.</param>
+    public NvmeRequest(NvmeController controller, IoStatistics? statistics = null)
     {
         _controller = controller;
+        _statistics = statistics;
         Host = new HostLane(controller);
         Data = new DataPointer(Host);
         Metadata = new DataPointer(Host);
@@ -30,6 +34,9 @@ internal sealed class NvmeRequest
 
     /// <summary>The queue that executes.</summary>
     public SubmissionQueue Queue { get; private set; } = null!;
+
+    /// <summary>Where what is done is counted.</summary>
+    public IoStatistics Statistics { get; private set; } = null!;
 
     /// <summary>The command, copied from the host's memory once.</summary>
     public NvmeCommand Command;
@@ -93,6 +100,7 @@ internal sealed class NvmeRequest
     public void Serve(SubmissionQueue queue)
     {
         Queue = queue;
+        Statistics = _statistics ?? queue.Statistics;
         Host.Queue = queue;
     }
 

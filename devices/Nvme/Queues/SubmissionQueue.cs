@@ -9,7 +9,7 @@ namespace Vfio.Devices.Nvme;
 /// Whoever runs the queue holds <see cref="Turn"/>, around DMA and backend calls too; no register handler takes it, so that the host can
 /// always be answered. Lock order: <see cref="Turn"/>, then the device's state lock, then that of a completion queue.
 /// </remarks>
-internal sealed class SubmissionQueue(int id, uint size, ulong address, int priority, CompletionQueue completions, NvmeRequest request)
+internal sealed class SubmissionQueue(int id, uint size, ulong address, int priority, CompletionQueue completions, NvmeRequest request, QueueLanes lanes)
 {
     /// <summary>Guards which commands of the batch are aborted, and encloses nothing. Only used where commands may wait.</summary>
     private readonly Lock _abortLock = new();
@@ -33,6 +33,9 @@ internal sealed class SubmissionQueue(int id, uint size, ulong address, int prio
 
     /// <summary>The command that is being executed, with its buffers.</summary>
     public NvmeRequest Request => request;
+
+    /// <summary>Execute commands that wait for storage.</summary>
+    public QueueLanes Lanes => lanes;
 
     /// <summary>Index of the next entry to fetch. Guarded by <see cref="Turn"/>.</summary>
     public uint Head { get; private set; }
@@ -130,6 +133,18 @@ internal sealed class SubmissionQueue(int id, uint size, ulong address, int prio
             _next = 0;
             _fetched = count;
         }
+    }
+
+    /// <summary>Commands were fetched earlier and found no lane.</summary>
+    /// <param name="first">The place of the next in the batch.</param>
+    /// <param name="end">The place behind the last.</param>
+    /// <returns>False when there are none.</returns>
+    public bool TryResume(out int first, out int end)
+    {
+        // Both are changed only by who holds the turn.
+        first = _next;
+        end = _fetched;
+        return first != end;
     }
 
     /// <summary>The next command of the batch begins.</summary>

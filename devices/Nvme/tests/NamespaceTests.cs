@@ -124,9 +124,9 @@ public sealed class NamespaceTests
         RawQueue queue = rig.CreateQueue(1);
         backend!.Arrived.Reset();
         backend.Gate.Reset();
-        ushort first = queue.Put(rig.Transfer(0x02, 0, 8, nsid: 2));
-        ushort second = queue.Submit(rig.Transfer(0x02, 0, 8, nsid: 2));
-        Assert.True(backend.Arrived.Wait(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken));
+        ushort[] running = [.. Enumerable.Range(0, QueueLanes.Count).Select(i => queue.Put(rig.Transfer(0x02, (ulong)i * 8, 8, nsid: 2)))];
+        ushort waiting = queue.Submit(rig.Transfer(0x02, 0, 8, nsid: 2));
+        NvmeRig.WaitFor(() => backend.Waiting == QueueLanes.Count, "the commands do not reach the backend together");
 
         // On a thread of its own: those of the pool may all be waiting for the backend.
         Task<bool> detach = Task.Factory.StartNew(() => rig.Pair.Device.DetachNamespace(2), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
@@ -136,8 +136,8 @@ public sealed class NamespaceTests
 
         Assert.True(await detach);
         Assert.Equal(1, backend.Flushes);
-        RawCompletion[] completions = [queue.Take(), queue.Take()];
-        Assert.Equal([(first, 0), (second, 0x02)], completions.Select(static c => (c.Cid, c.Status)));
+        RawCompletion[] completions = [.. Enumerable.Range(0, QueueLanes.Count + 1).Select(_ => queue.Take())];
+        Assert.Equal([.. running.Select(static cid => (cid, 0)), (waiting, 0x02)], completions.Select(static c => (c.Cid, c.Status)).Order());
     }
 
     [Theory]

@@ -26,6 +26,9 @@ internal sealed class NbdBackend : INvmeBackend, IReportingBackend
     public bool MayWait => true;
 
     /// <inheritdoc/>
+    public bool IsRemote => true;
+
+    /// <inheritdoc/>
     public bool HasVolatileCache => !IsReadOnly && _client.IsCached;
 
     /// <inheritdoc/>

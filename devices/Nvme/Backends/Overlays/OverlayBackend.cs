@@ -12,7 +12,10 @@ namespace Vfio.Devices.Nvme;
 /// In the file a bit for each cluster says whether it is there. A flush makes the clusters durable before their bits, so that after a crash each cluster
 /// is as at a flush or later, or still that of the base when there was none since it was written.
 /// </para>
-/// <para>The lock of a cluster's region is held around calls of base and store.</para>
+/// <para>
+/// A cluster is copied under the lock of its region. Others need none: a cluster that is there stays, and whoever keeps blocks whole
+/// (<see cref="NvmeNamespace"/>) keeps reads and writes of the same blocks apart.
+/// </para>
 /// </remarks>
 internal sealed class OverlayBackend : INvmeBackend, IReportingBackend
 {
@@ -58,6 +61,9 @@ internal sealed class OverlayBackend : INvmeBackend, IReportingBackend
 
     /// <inheritdoc/>
     public bool MayWait => true;
+
+    /// <inheritdoc/>
+    public bool IsRemote => _base.IsRemote;
 
     /// <inheritdoc/>
     public bool HasVolatileCache => _isKept;
@@ -119,10 +125,9 @@ internal sealed class OverlayBackend : INvmeBackend, IReportingBackend
         while (!destination.IsEmpty && error == Errno.None)
         {
             Span<byte> piece = destination[..Math.Min(destination.Length, BlockLocks.LeftInRegion(offset))];
-            Lock region = _locks.At(offset);
-            region.Enter();
+
+            // A cluster that comes meanwhile has, but for what is being written at the same time, the base's content.
             error = Has(offset >> OverlayHeader.ClusterShift) ? _store.Read(_dataOffset + offset, piece) : _base.Read(offset, piece);
-            region.Exit();
             offset += (ulong)piece.Length;
             destination = destination[piece.Length..];
         }
@@ -231,13 +236,18 @@ internal sealed class OverlayBackend : INvmeBackend, IReportingBackend
         ulong cluster = offset >> OverlayHeader.ClusterShift;
         ulong start = cluster << OverlayHeader.ClusterShift;
         int whole = (int)Math.Min(ClusterLength, Length - start);
-        Lock region = _locks.At(offset);
-        region.Enter();
+        if (Has(cluster))
+        {
+            // It stays.
+            return WriteStore(offset, length, source);
+        }
+
+        _locks.Enter(offset, length);
         bool isThere = Has(cluster);
         Errno error;
         if (isThere || length == whole)
         {
-            error = source.IsEmpty ? _store.Clear(_dataOffset + offset, (ulong)length) : _store.Write(_dataOffset + offset, source);
+            error = WriteStore(offset, length, source);
         }
         else
         {
@@ -269,9 +279,12 @@ internal sealed class OverlayBackend : INvmeBackend, IReportingBackend
             Volatile.Write(ref _changed[cluster / PageBits], 1);
         }
 
-        region.Exit();
+        _locks.Exit(offset, length);
         return error;
     }
+
+    private Errno WriteStore(ulong offset, int length, ReadOnlySpan<byte> source)
+        => source.IsEmpty ? _store.Clear(_dataOffset + offset, (ulong)length) : _store.Write(_dataOffset + offset, source);
 
     private bool Has(ulong cluster) => (Volatile.Read(ref _bits[cluster / 64]) & (1UL << (int)(cluster % 64))) != 0;
 

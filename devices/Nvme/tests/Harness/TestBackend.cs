@@ -6,10 +6,13 @@ namespace Vfio.Devices.Nvme.Tests.Harness;
 internal sealed class TestBackend(ulong length) : INvmeBackend
 {
     private readonly MemoryBackend _memory = new(length);
+    private int _waiting;
 
     public ulong Length => _memory.Length;
 
     public bool MayWait { get; init; }
+
+    public bool IsRemote { get; init; }
 
     public bool HasVolatileCache { get; init; }
 
@@ -29,6 +32,11 @@ internal sealed class TestBackend(ulong length) : INvmeBackend
     /// <summary>Set when a call has come to the gate.</summary>
     public ManualResetEventSlim Arrived { get; } = new();
 
+    /// <summary>Calls that are at the gate.</summary>
+    public int Waiting => Volatile.Read(ref _waiting);
+
+    public bool IsDisposed { get; private set; }
+
     public Errno Read(ulong offset, Span<byte> destination) => Pass() is var error && error != Errno.None ? error : _memory.Read(offset, destination);
 
     public Errno Write(ulong offset, ReadOnlySpan<byte> source) => Pass() is var error && error != Errno.None ? error : _memory.Write(offset, source);
@@ -43,6 +51,7 @@ internal sealed class TestBackend(ulong length) : INvmeBackend
 
     public void Dispose()
     {
+        IsDisposed = true;
         _memory.Dispose();
         Gate.Dispose();
         Arrived.Dispose();
@@ -50,8 +59,10 @@ internal sealed class TestBackend(ulong length) : INvmeBackend
 
     private Errno Pass()
     {
+        Interlocked.Increment(ref _waiting);
         Arrived.Set();
         Gate.Wait(TimeSpan.FromSeconds(10));
+        Interlocked.Decrement(ref _waiting);
         return Failure;
     }
 }
