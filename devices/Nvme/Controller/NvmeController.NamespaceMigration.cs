@@ -139,7 +139,7 @@ internal sealed partial class NvmeController
             return null;
         }
 
-        var ns = new NvmeNamespace(state.Id, data, metadata, unreadable, state.Format, MakeLocks(), _options.Serial, state.Generation);
+        var ns = new NvmeNamespace(state.Id, data, metadata, unreadable, state.Format, MakeLocks(mayWait: false), _options.Serial, state.Generation);
         lock (_namespaceLock)
         {
             _taken[ns.Id - 1] = true;
