@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Vfio.Iommu;
 
 /// <content>Logging of what the device writes, by copies, windows and leases alike.</content>
@@ -78,11 +80,12 @@ public sealed partial class DmaSpace
     }
 
     /// <summary>Something was written, or begun to be.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Log(ulong iova, int length)
     {
-        if (_log is { } log && IovaRange.TryCreate(iova, (ulong)length, out IovaRange range))
+        if (_log is { } log)
         {
-            log.Mark(range);
+            Mark(log, iova, length);
         }
     }
 
@@ -95,6 +98,15 @@ public sealed partial class DmaSpace
         }
 
         _log?.Mark(lease.Range);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Mark(DmaWriteLog log, ulong iova, int length)
+    {
+        if (IovaRange.TryCreate(iova, (ulong)length, out IovaRange range))
+        {
+            log.Mark(range);
+        }
     }
 
     private void BeginLease(DmaPin lease)

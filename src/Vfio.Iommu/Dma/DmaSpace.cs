@@ -73,7 +73,7 @@ public sealed partial class DmaSpace
         Errno error = current.TryOpenWindow(iova, length, access, out window);
         if (error == Errno.None && access != DmaAccess.Read)
         {
-            window = new DmaWindow(window, this, iova);
+            window.BelongTo(this, iova);
         }
 
         return error;

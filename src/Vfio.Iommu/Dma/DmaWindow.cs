@@ -5,11 +5,11 @@ namespace Vfio.Iommu;
 /// call, no allocation and no notification.
 /// </summary>
 /// <remarks>Hold it briefly and do nothing that waits. For longer use a <see cref="DmaPin"/>.</remarks>
-public readonly ref struct DmaWindow : IDisposable
+public ref struct DmaWindow : IDisposable
 {
     private readonly TransferGate? _gate;
-    private readonly DmaSpace? _writer;
-    private readonly ulong _iova;
+    private DmaSpace? _writer;
+    private ulong _iova;
 
     internal DmaWindow(TransferGate gate, Span<byte> memory)
     {
@@ -17,22 +17,20 @@ public readonly ref struct DmaWindow : IDisposable
         Span = memory;
     }
 
-    /// <summary>A window through which a device writes: what it writes is logged when it closes.</summary>
-    internal DmaWindow(DmaWindow window, DmaSpace writer, ulong iova)
-    {
-        _gate = window._gate;
-        _writer = writer;
-        _iova = iova;
-        Span = window.Span;
-    }
-
     /// <summary>The memory, shared with whoever mapped it.</summary>
-    public Span<byte> Span { get; }
+    public readonly Span<byte> Span { get; }
 
     /// <summary>Closes the window. Call it exactly once.</summary>
-    public void Dispose()
+    public readonly void Dispose()
     {
         _writer?.Log(_iova, Span.Length);
         _gate?.Exit();
+    }
+
+    /// <summary>A device writes through the window: that is logged when it closes.</summary>
+    internal void BelongTo(DmaSpace writer, ulong iova)
+    {
+        _writer = writer;
+        _iova = iova;
     }
 }
