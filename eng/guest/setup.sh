@@ -2,8 +2,8 @@
 # What the VM tests and `vfio vm` need, in the cache: QEMU with its vfio-user client, a guest kernel, an initramfs,
 # and the kernel's user headers for the ABI tests. Prints nothing when all of it is there.
 #
-#   eng/guest/setup.sh                 qemu, kernel, initramfs and headers
-#   eng/guest/setup.sh PART...         only these: qemu kernel initramfs headers debian-kernel
+#   eng/guest/setup.sh                 qemu, kernel, initramfs, disks and headers
+#   eng/guest/setup.sh PART...         only these: qemu kernel initramfs disks headers debian-kernel
 #   eng/guest/setup.sh build-kernel    builds our own kernel from Debian's sources (five to ten minutes on two cores)
 #   eng/guest/setup.sh --env           prints the paths as shell assignments, and sets up nothing
 #
@@ -13,6 +13,7 @@
 #   kernel/          vmlinux, modules.cpio (empty for our own kernel, which has none), release, kind (own or debian)
 #   debian-kernel/   the same of Debian's 6.12, which lacks iommufd; the fallback
 #   initramfs/       base.cpio: busybox and the console agent; append modules.cpio and whatever a test brings
+#   disks/           vmlinux of Debian's cloud kernel, tools.cpio (e2fsprogs, nvme-cli, fio), boot.img, OVMF.fd
 #   headers/         usr/include of linux-libc-dev 7.3
 #
 # VFIO_KERNEL_IMAGE may name a zstd-compressed vmlinux of our own kernel (it must have the checksum below).
@@ -24,6 +25,8 @@
 . "$VFIO_ROOT/eng/guest/apt.sh"
 # shellcheck source=eng/guest/kernel.sh
 . "$VFIO_ROOT/eng/guest/kernel.sh"
+# shellcheck source=eng/guest/disks.sh
+. "$VFIO_ROOT/eng/guest/disks.sh"
 
 GUEST=$VFIO_ROOT/eng/guest
 
@@ -107,13 +110,14 @@ setup() {
       qemu) part qemu 11-r1 make_qemu ;;
       headers) part headers 7.3-r1 make_headers ;;
       initramfs) part initramfs "r1-$(cat "$GUEST/init" "$GUEST/agent" | sha256sum | cut -c 1-12)" make_initramfs ;;
+      disks) part disks "6.12-$(cat "$GUEST/init" "$GUEST/agent" "$GUEST/disks.sh" | sha256sum | cut -c 1-12)" make_disks ;;
       debian-kernel) part debian-kernel 6.12-r1 make_debian_kernel ;;
       kernel) setup_kernel ;;
       build-kernel)
         part own-kernel "$OWN_KERNEL_KEY" build_own_kernel
         point kernel "own-kernel-$OWN_KERNEL_KEY"
         ;;
-      *) die "unknown part $part; there are qemu, kernel, initramfs, headers, debian-kernel and build-kernel" ;;
+      *) die "unknown part $part; there are qemu, kernel, initramfs, disks, headers, debian-kernel and build-kernel" ;;
     esac
   done
 }
@@ -131,5 +135,5 @@ if [ "${1:-}" = --make ]; then
   exit 0
 fi
 
-[ $# -gt 0 ] || set -- qemu kernel initramfs headers
+[ $# -gt 0 ] || set -- qemu kernel initramfs disks headers
 setup "$@"
