@@ -10,10 +10,19 @@ namespace Vfio.Tool.Commands;
 /// <summary><c>vfio vm</c>: the test Linux in QEMU with devices of this process.</summary>
 internal static class VmCommand
 {
+    /// <summary>The memory of a guest that has the tools for disks, in MiB.</summary>
+    private const int MemoryWithTools = 512;
+
     public static Command Create()
     {
         Option<string[]> device = new("--device") { Description = "A model with its settings, NAME[,key=value…]; may be repeated", AllowMultipleArgumentsPerToken = false };
-        Option<int> memory = CommonOptions.Number("--memory", "The guest's RAM in MiB", 256, "64 to 65536 (MiB)", static value => value is >= 64 and <= 65536);
+        Option<string[]> nvme = new("--nvme")
+        {
+            Description = "An NVMe disk in a file, FILE[,size=1G][,key=value…], made when a size is given; the guest then has ext4, e2fsprogs, nvme-cli and fio; may be repeated",
+            AllowMultipleArgumentsPerToken = false,
+        };
+        Option<GuestBoot> boot = new("--boot") { Description = "What starts the machine: QEMU with the guest's kernel, or firmware (bios, uefi) that boots the first disk" };
+        Option<int> memory = CommonOptions.Number("--memory", "The guest's RAM in MiB, with --nvme at least 512", 256, "64 to 65536 (MiB)", static value => value is >= 64 and <= 65536);
         Option<bool> iommu = new("--iommu") { Description = "Give the machine an IOMMU, which the guest's own VFIO needs" };
         Option<FileInfo?> kernel = new("--kernel") { Description = "Another kernel than the one that eng/guest/setup.sh provides" };
         Option<string?> append = new("--append") { Description = "More kernel arguments" };
@@ -22,20 +31,28 @@ internal static class VmCommand
         Argument<string[]> qemu = new("qemu") { Description = "More arguments for QEMU, behind --", Arity = ArgumentArity.ZeroOrMore };
         Command command = new("vm", "Boot a Linux virtual machine with devices of this process. Ctrl-C goes to the guest; 'exit' or Ctrl-A x ends the machine.")
         {
-            device, memory, iommu, kernel, append, line, level, qemu,
+            device, nvme, boot, memory, iommu, kernel, append, line, level, qemu,
         };
         command.SetAction(async result =>
         {
-            List<(string Model, Func<VfioDevice> Create)> devices = [.. (result.GetValue(device) ?? []).Select(Prepare)];
+            List<(string Model, Func<VfioDevice> Create)> devices = [.. (result.GetValue(nvme) ?? []).Select(PrepareDisk), .. (result.GetValue(device) ?? []).Select(Prepare)];
+            bool disks = result.GetResult(nvme) is not null;
             FileInfo? image = result.GetValue(kernel);
             if (image is { Exists: false })
             {
                 throw new UsageException($"There is no kernel {image}.");
             }
 
+            if (result.GetValue(boot) != GuestBoot.Kernel && (image is not null || result.GetValue(append) is not null))
+            {
+                throw new UsageException("--boot with firmware takes kernel and arguments from the disk; --kernel and --append are for the guest's own kernel.");
+            }
+
             GuestOptions options = new()
             {
-                Memory = result.GetValue(memory),
+                Memory = disks ? Math.Max(result.GetValue(memory), MemoryWithTools) : result.GetValue(memory),
+                DiskTools = disks || result.GetValue(boot) != GuestBoot.Kernel,
+                Boot = result.GetValue(boot),
                 Iommu = result.GetValue(iommu),
                 Kernel = image?.FullName,
                 KernelArguments = result.GetValue(append) ?? string.Empty,
@@ -57,13 +74,29 @@ internal static class VmCommand
         return (parts[0], DeviceCatalog.Prepare(parts[0], parts[1..]));
     }
 
+    private static (string Model, Func<VfioDevice> Create) PrepareDisk(string text)
+    {
+        string[] parts = text.Split(',');
+        if (parts[0].Length == 0)
+        {
+            throw new UsageException("--nvme wants the file of the disk, as in --nvme disk.img or --nvme disk.img,size=1G.");
+        }
+
+        if (!File.Exists(parts[0]) && !Array.Exists(parts, static part => part.StartsWith("size=", StringComparison.Ordinal)))
+        {
+            throw new UsageException($"There is no file '{parts[0]}'. To make it, give its size: --nvme {parts[0]},size=1G");
+        }
+
+        return ("nvme", DeviceCatalog.Prepare("nvme", [$"file={parts[0]}", .. parts[1..]]));
+    }
+
     private static async Task<int> RunAsync(
         List<(string Model, Func<VfioDevice> Create)> devices, GuestOptions options, string? line, LogLevel level)
     {
         using Termination termination = new();
         try
         {
-            await QemuInstallation.CompleteAsync(termination.Token);
+            await QemuInstallation.CompleteAsync(options.DiskTools, termination.Token);
             using ScratchFolder scratch = new();
             using ILoggerFactory logger = ErrorLog.Create(level);
             await using ToolHost host = new(logger);

@@ -14,9 +14,7 @@ internal static class GuestCommandLine
         [
             "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", $"{options.Processors}",
             .. QemuArguments.Machine(options.Memory, options.SharedMemory),
-            "-kernel", options.Kernel ?? QemuInstallation.Current.Kernel, "-initrd", BuildInitramfs(options, scratch),
-            "-append", "console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests tsc=reliable "
-                + $"no_timer_check random.trust_cpu=on {service} {options.KernelArguments}",
+            .. Start(options, scratch, service),
         ];
         if (!options.AllowReboot)
         {
@@ -39,13 +37,32 @@ internal static class GuestCommandLine
         return arguments;
     }
 
+    private static string[] Start(GuestOptions options, ScratchFolder scratch, string service) => options.Boot switch
+    {
+        GuestBoot.Bios => [],
+        GuestBoot.Uefi => ["-bios", QemuInstallation.Current.Uefi],
+        _ =>
+        [
+            "-kernel", options.Kernel ?? (options.DiskTools ? QemuInstallation.Current.DiskKernel : QemuInstallation.Current.Kernel),
+            "-initrd", BuildInitramfs(options, scratch),
+            "-append", "console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests tsc=reliable "
+                + $"no_timer_check random.trust_cpu=on {service} {options.KernelArguments}",
+        ],
+    };
+
     private static string BuildInitramfs(GuestOptions options, ScratchFolder scratch)
     {
         QemuInstallation installation = QemuInstallation.Current;
         string path = scratch.File("initramfs");
         using FileStream stream = File.Create(path);
         // Modules fit the kernel that they were made with only.
-        foreach (string part in options.Kernel is null ? (string[])[installation.Initramfs, installation.KernelModules] : [installation.Initramfs])
+        string[] parts = options switch
+        {
+            { DiskTools: true } => [installation.Initramfs, installation.DiskTools],
+            { Kernel: null } => [installation.Initramfs, installation.KernelModules],
+            _ => [installation.Initramfs],
+        };
+        foreach (string part in parts)
         {
             using FileStream source = File.OpenRead(part);
             source.CopyTo(stream);

@@ -31,6 +31,14 @@ public sealed record GuestOptions
     /// <summary>Another kernel than that of the installation, with everything that the guest needs built in.</summary>
     public string? Kernel { get; init; }
 
+    /// <summary>
+    /// Whether the guest is for work with disks: Debian's kernel, which has ext4, and e2fsprogs, nvme-cli and fio. It boots in three times the time.
+    /// </summary>
+    public bool DiskTools { get; init; }
+
+    /// <summary>What starts the machine. With firmware, kernel and first process come from a disk and the options for them do not matter.</summary>
+    public GuestBoot Boot { get; init; }
+
     /// <summary>More kernel arguments.</summary>
     public string KernelArguments { get; init; } = "";
 

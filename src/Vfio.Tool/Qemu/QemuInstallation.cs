@@ -30,6 +30,18 @@ public sealed class QemuInstallation
     /// <summary>busybox, the first process and the agent.</summary>
     public string Initramfs => Require("initramfs/base.cpio", "initramfs");
 
+    /// <summary>Debian's kernel with NVMe and ext4 built in, for <see cref="GuestOptions.DiskTools"/>.</summary>
+    public string DiskKernel => Require("disks/vmlinux", "disks");
+
+    /// <summary>e2fsprogs, nvme-cli and fio with their libraries, as an archive to append.</summary>
+    public string DiskTools => Require("disks/tools.cpio", "disks");
+
+    /// <summary>The image of a disk that BIOS and UEFI boot: Linux with its root file system, and the agent. Copy it.</summary>
+    public string BootDisk => Require("disks/boot.img", "disks");
+
+    /// <summary>UEFI's firmware for the machine.</summary>
+    public string Uefi => Require("disks/OVMF.fd", "disks");
+
     /// <summary>
     /// Whether the guest runs the project's own kernel, which has iommufd and VFIO's device files; Debian's has not.
     /// </summary>
@@ -47,15 +59,17 @@ public sealed class QemuInstallation
     }
 
     /// <summary>Sets up what is missing when this program runs from a checkout; says nothing and takes no time when all is there.</summary>
+    /// <param name="disks">Whether the parts for <see cref="GuestOptions.DiskTools"/> are needed too.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="QemuException">The script failed; what it said is on standard error.</exception>
-    public static async Task CompleteAsync(CancellationToken cancellationToken)
+    public static async Task CompleteAsync(bool disks, CancellationToken cancellationToken)
     {
         if (FindSetup() is not { } script)
         {
             return;
         }
 
-        using Process setup = Process.Start(new ProcessStartInfo(script, ["qemu", "kernel", "initramfs"]) { UseShellExecute = false, RedirectStandardOutput = true })!;
+        using Process setup = Process.Start(new ProcessStartInfo(script, disks ? ["qemu", "initramfs", "disks"] : ["qemu", "kernel", "initramfs"]) { UseShellExecute = false, RedirectStandardOutput = true })!;
         string output = await setup.StandardOutput.ReadToEndAsync(cancellationToken);
         await setup.WaitForExitAsync(cancellationToken);
         if (setup.ExitCode != 0)
