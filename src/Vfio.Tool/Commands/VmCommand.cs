@@ -53,6 +53,8 @@ internal static class VmCommand
                 Memory = disks ? Math.Max(result.GetValue(memory), MemoryWithTools) : result.GetValue(memory),
                 DiskTools = disks || result.GetValue(boot) != GuestBoot.Kernel,
                 Boot = result.GetValue(boot),
+                // What the guest executes may come from the disk: see docs/adr/0407.
+                SharedMemory = !disks,
                 Iommu = result.GetValue(iommu),
                 Kernel = image?.FullName,
                 KernelArguments = result.GetValue(append) ?? string.Empty,

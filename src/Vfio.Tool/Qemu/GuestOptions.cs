@@ -9,7 +9,10 @@ public sealed record GuestOptions
     /// <summary>RAM in MiB.</summary>
     public int Memory { get; init; } = 128;
 
-    /// <summary>Whether RAM is a memfd that a vfio-user server can map.</summary>
+    /// <summary>
+    /// Whether RAM is a memfd that a vfio-user server can map. Not for a guest that executes what it reads from a served disk: emulation without
+    /// KVM keeps translated code, and does not see what another process stores into memory.
+    /// </summary>
     public bool SharedMemory { get; init; } = true;
 
     /// <summary>Processors.</summary>
