@@ -64,12 +64,34 @@ public sealed class VmCommandTests
     }
 
     [Fact]
+    public async Task Nvme_disk_is_made_and_kept_for_the_next_machine()
+    {
+        using ScratchFolder scratch = new();
+        string file = scratch.File("disk.img");
+        (await ToolProcess.RunAsync(
+            "vm", "--nvme", $"{file},size=64M,serial=KEPT", "--command",
+            "until [ -b /dev/nvme0n1 ]; do sleep 0.05; done; mkfs.ext4 -q /dev/nvme0n1 && mkdir /mnt && mount /dev/nvme0n1 /mnt && echo kept >/mnt/file && umount /mnt")).ShouldSucceed();
+        Assert.Equal(64 << 20, new FileInfo(file).Length);
+        ToolResult result = await ToolProcess.RunAsync(
+            "vm", "--nvme", file, "--nvme", $"{scratch.File("other.img")},size=1M,block=4096", "--command",
+            "until [ -b /dev/nvme0n1 ] && [ -b /dev/nvme1n1 ]; do sleep 0.05; done; mkdir /mnt; mount /dev/nvme0n1 /mnt && cat /mnt/file; cat /sys/block/nvme1n1/queue/logical_block_size; nvme version; fio --version");
+        Assert.Equal(["kept", "4096"], result.ShouldSucceed().Lines.Take(2));
+        Assert.Contains("fio-", result.Output, StringComparison.Ordinal);
+        Assert.Contains("nvme version", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Wrong_use_is_told_without_a_machine()
     {
         (await ToolProcess.RunAsync("vm", "--device", "edo")).ShouldFail(2, "'edo'", "edu", "serial");
         (await ToolProcess.RunAsync("vm", "--device", "edu,dma_mask")).ShouldFail(2, "KEY=VALUE", "dma_mask");
         (await ToolProcess.RunAsync("vm", "--device", "serial,port0=stdio")).ShouldFail(2, "port0=stdio", "pty");
         (await ToolProcess.RunAsync("vm", "--kernel", "/nonexistent/kernel")).ShouldFail(2, "/nonexistent/kernel");
+        (await ToolProcess.RunAsync("vm", "--nvme", "/nonexistent/disk.img")).ShouldFail(2, "There is no file '/nonexistent/disk.img'", "--nvme /nonexistent/disk.img,size=1G");
+        (await ToolProcess.RunAsync("vm", "--nvme", ",size=1G")).ShouldFail(2, "file of the disk");
+        (await ToolProcess.RunAsync("vm", "--nvme", "disk.img,size")).ShouldFail(2, "disk.img", "size");
+        (await ToolProcess.RunAsync("vm", "--boot", "bios", "--append", "single")).ShouldFail(2, "--boot", "--append");
+        (await ToolProcess.RunAsync("vm", "--boot", "floppy")).ShouldFail(2, "floppy");
         (await ToolProcess.RunAsync("vm", "--memory", "1")).ShouldFail(2, "64 to 65536");
     }
 
