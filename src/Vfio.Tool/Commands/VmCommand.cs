@@ -76,7 +76,7 @@ internal static class VmCommand
         return (parts[0], DeviceCatalog.Prepare(parts[0], parts[1..]));
     }
 
-    private static (string Model, Func<VfioDevice> Create) PrepareDisk(string text)
+    private static (string Model, Func<VfioDevice> Create) PrepareDisk(string text, int index)
     {
         string[] parts = text.Split(',');
         if (parts[0].Length == 0)
@@ -89,7 +89,9 @@ internal static class VmCommand
             throw new UsageException($"There is no file '{parts[0]}'. To make it, give its size: --nvme {parts[0]},size=1G");
         }
 
-        return ("nvme", DeviceCatalog.Prepare("nvme", [$"file={parts[0]}", .. parts[1..]]));
+        // Linux takes controllers with one serial number for two ways to the same subsystem.
+        string[] serial = Array.Exists(parts, static part => part.StartsWith("serial=", StringComparison.Ordinal)) ? [] : [$"serial=VFIO{index + 1:d4}"];
+        return ("nvme", DeviceCatalog.Prepare("nvme", [$"file={parts[0]}", .. parts[1..], .. serial]));
     }
 
     private static async Task<int> RunAsync(
