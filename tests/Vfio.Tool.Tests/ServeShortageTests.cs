@@ -39,6 +39,8 @@ public sealed class ServeShortageTests
     public async Task Full_disk_fails_the_writes_and_nothing_else(bool fileSystem)
     {
         const int Room = 1 << 20;
+        const int CapacityExceeded = 0x081;
+        const int WriteFault = 0x280;
         using ScratchSockets sockets = new();
         string image = Path.Combine(sockets.Folder, fileSystem ? "disk" : string.Empty, "image");
         string serve = $"serve nvme --set file={image} --set size=16M --socket-path {sockets["nvme"]}";
@@ -63,7 +65,7 @@ public sealed class ServeShortageTests
             for (int i = 0; i < 20; i++)
             {
                 NvmeException refused = await Assert.ThrowsAsync<NvmeException>(async () => await disk.WriteAsync((ulong)(Room + (i * data.Length)) / 512, new byte[Room]));
-                Assert.Equal(0x280, (refused.Status?.Value ?? 0) & 0x7FF);
+                Assert.Equal(fileSystem ? CapacityExceeded : WriteFault, (refused.Status?.Value ?? 0) & 0x7FF);
             }
 
             byte[] back = new byte[data.Length];
