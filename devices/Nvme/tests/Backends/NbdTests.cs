@@ -423,13 +423,19 @@ public sealed class NbdTests
             succeeded &= Round();
         }
 
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 50; i++)
+        // The least of several goes: a lock that is waited for the first time is given an event by the runtime, whenever that is.
+        long allocated = long.MaxValue;
+        for (int go = 0; go < 10 && allocated != 0; go++)
         {
-            succeeded &= Round();
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 50; i++)
+            {
+                succeeded &= Round();
+            }
+
+            allocated = Math.Min(allocated, GC.GetAllocatedBytesForCurrentThread() - before);
         }
 
-        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
         Assert.True(succeeded);
         Assert.Equal(0, allocated);
     }
