@@ -1,6 +1,7 @@
 using Vfio.Abi;
 using Vfio.Devices.Nvme.Tests.Harness;
 using Vfio.Linux;
+using Vfio.TestUtilities;
 
 namespace Vfio.Devices.Nvme.Tests.Backends;
 
@@ -93,16 +94,10 @@ public sealed class FileTests
             && backend.Clear(100, 9000) == Errno.None
             && backend.Flush() == Errno.None;
 
-        Assert.True(Round() && Round());
         bool succeeded = true;
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 20; i++)
-        {
-            succeeded &= Round();
-        }
-
+        long allocated = AllocationMeter.Measure(() => succeeded &= Round(), iterations: 20, warmup: 2);
         Assert.True(succeeded);
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        Assert.Equal(0, allocated);
     }
 
     [Fact]
