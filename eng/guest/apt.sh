@@ -4,11 +4,10 @@
 
 APT_STATE=$VFIO_CACHE/apt
 
-# The mirrors of this system's own apt, in the order of its sources (one-line and deb822 alike).
+# The mirrors of this system's own apt, in the order of its sources (one-line and deb822 alike), whether their lists are here or not.
 apt_mirrors() {
-  # shellcheck disable=SC2016  # $(REPO_URI) is apt's own placeholder
-  apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-    grep -v security | sed 's,/*$,,' | awk '!seen[$0]++'
+  apt-get update --print-uris 2>/dev/null | sed -nE "s,^'([^']*[^/])/*/dists/.*,\1,p" |
+    awk '!/security/ && !seen[$0]++'
 }
 
 # apt_private ARGS...: apt-get on the private state.
