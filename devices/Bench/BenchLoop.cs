@@ -13,6 +13,7 @@ internal struct BenchLoop(DmaSpace dma, BenchCommand command, ulong address, ulo
 {
     private const ulong IterationsOfBatch = 1024;
     private readonly bool _isRandom = command is BenchCommand.LookUpRandom or BenchCommand.ReadMapped or BenchCommand.OnlyRandom;
+    private readonly bool _isLookUp = command is BenchCommand.LookUpSame or BenchCommand.LookUpRandom;
     private ulong _random = 88172645463325252;
 
     /// <summary>How many iterations did what they should.</summary>
@@ -40,6 +41,9 @@ internal struct BenchLoop(DmaSpace dma, BenchCommand command, ulong address, ulo
         ulong random = _random;
         ulong sum = Sum;
         ulong succeeded = 0;
+
+        // Not around transfers: those by message wait for the client, and its unmaps would wait for the cursor.
+        DmaCursor cursor = _isLookUp ? dma.OpenCursor() : default;
         for (ulong i = 0; i < count; i++)
         {
             ulong at = address;
@@ -51,26 +55,26 @@ internal struct BenchLoop(DmaSpace dma, BenchCommand command, ulong address, ulo
                 at = unchecked(address + (random % regions * stride));
             }
 
-            succeeded += Once(at, buffer, ref sum) ? 1u : 0u;
+            succeeded += Once(ref cursor, at, buffer, ref sum) ? 1u : 0u;
         }
 
+        cursor.Dispose();
         _random = random;
         Sum = sum;
         Succeeded += succeeded;
     }
 
-    private readonly bool Once(ulong at, Span<byte> buffer, ref ulong sum)
+    private readonly bool Once(ref DmaCursor cursor, ulong at, Span<byte> buffer, ref ulong sum)
     {
         switch (command)
         {
             case BenchCommand.LookUpSame or BenchCommand.LookUpRandom:
-                if (dma.TryOpenWindow(at, buffer.Length, DmaAccess.Read, out DmaWindow window) != Errno.None)
+                if (cursor.TryGet(at, buffer.Length, DmaAccess.Read, out Span<byte> memory) != Errno.None)
                 {
                     return false;
                 }
 
-                sum += window.Span[0];
-                window.Dispose();
+                sum += memory[0];
                 return true;
             case BenchCommand.ReadByMessage or BenchCommand.ReadMapped:
                 if (dma.Read(at, buffer) != Errno.None)

@@ -191,6 +191,7 @@ internal sealed partial class IovaMap
 
                 // Last, and still under the lock: an unmap of a part must find no transfer left that entered by the whole.
                 area.Close();
+                WaitForCursors();
                 return Errno.None;
             }
         }

@@ -23,6 +23,7 @@ internal sealed partial class IovaMap
         {
             Errno error = TakeOut(range, position, out List<IovaArea> areas, out IovaArea? pinned, out bool shown);
             areas.ForEach(static area => area.Close());
+            WaitForCursors();
             if (shown)
             {
                 TakeDown(areas);

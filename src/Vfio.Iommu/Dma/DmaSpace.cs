@@ -79,6 +79,11 @@ public sealed partial class DmaSpace
         return error;
     }
 
+    /// <summary>Opens a cursor: for following lists and rings through memory without entering it anew at each step.</summary>
+    /// <returns>The cursor; dispose it exactly once, and soon: every unmap of the address space waits for it.</returns>
+    /// <remarks>Never fails: while the device is not bound or not attached, the cursor's look-ups answer why.</remarks>
+    public DmaCursor OpenCursor() => new(this, _path);
+
     /// <summary>Takes a lease on memory. Only for devices that return true from <c>CanPin</c>.</summary>
     /// <param name="iova">First address.</param>
     /// <param name="length">Length in bytes.</param>
