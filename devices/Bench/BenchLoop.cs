@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Vfio.Abi;
 using Vfio.Iommu;
 
@@ -13,13 +15,12 @@ internal struct BenchLoop(DmaSpace dma, BenchCommand command, ulong address, ulo
 {
     private const ulong IterationsOfBatch = 1024;
     private readonly bool _isRandom = command is BenchCommand.LookUpRandom or BenchCommand.ReadMapped or BenchCommand.OnlyRandom;
-    private readonly bool _isLookUp = command is BenchCommand.LookUpSame or BenchCommand.LookUpRandom;
     private ulong _random = 88172645463325252;
 
     /// <summary>How many iterations did what they should.</summary>
     public ulong Succeeded { get; private set; }
 
-    /// <summary>Of what was read, so that nothing is optimized away.</summary>
+    /// <summary>Of what was read, or of the addresses that were found, so that nothing is optimized away.</summary>
     public ulong Sum { get; private set; }
 
     /// <summary>Runs iterations.</summary>
@@ -38,56 +39,62 @@ internal struct BenchLoop(DmaSpace dma, BenchCommand command, ulong address, ulo
     /// <summary>A part of the iterations: a method that is called often is compiled again with all optimizations, a loop that is entered once is not.</summary>
     private void RunBatch(ulong count, Span<byte> buffer)
     {
-        ulong random = _random;
-        ulong sum = Sum;
-        ulong succeeded = 0;
-
-        // Not around transfers: those by message wait for the client, and its unmaps would wait for the cursor.
-        DmaCursor cursor = _isLookUp ? dma.OpenCursor() : default;
-        for (ulong i = 0; i < count; i++)
+        if (command is BenchCommand.LookUpSame or BenchCommand.LookUpRandom)
         {
-            ulong at = address;
-            if (_isRandom)
-            {
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-                at = unchecked(address + (random % regions * stride));
-            }
-
-            succeeded += Once(ref cursor, at, buffer, ref sum) ? 1u : 0u;
+            LookUp(count, buffer.Length);
+            return;
         }
 
-        cursor.Dispose();
-        _random = random;
-        Sum = sum;
-        Succeeded += succeeded;
+        for (ulong i = 0; i < count; i++)
+        {
+            Succeeded += Once(_isRandom ? NextAddress() : address, buffer) ? 1u : 0u;
+        }
     }
 
-    private readonly bool Once(ref DmaCursor cursor, ulong at, Span<byte> buffer, ref ulong sum)
+    /// <summary>Look-ups as a device makes them that follows a list: without touching what they find.</summary>
+    /// <remarks>The cursor is open around these only: transfers by message wait for the client, whose unmaps would wait for the cursor.</remarks>
+    private void LookUp(ulong count, int length)
+    {
+        using DmaCursor cursor = dma.OpenCursor();
+        ulong succeeded = 0;
+        nint sum = 0;
+        for (ulong i = 0; i < count; i++)
+        {
+            if (cursor.TryGet(_isRandom ? NextAddress() : address, length, DmaAccess.Read, out Span<byte> memory) == Errno.None)
+            {
+                sum += Unsafe.ByteOffset(ref Unsafe.NullRef<byte>(), ref MemoryMarshal.GetReference(memory));
+                succeeded++;
+            }
+        }
+
+        Succeeded += succeeded;
+        Sum += (ulong)sum;
+    }
+
+    private ulong NextAddress()
+    {
+        _random ^= _random << 13;
+        _random ^= _random >> 7;
+        _random ^= _random << 17;
+        return unchecked(address + (_random % regions * stride));
+    }
+
+    private bool Once(ulong at, Span<byte> buffer)
     {
         switch (command)
         {
-            case BenchCommand.LookUpSame or BenchCommand.LookUpRandom:
-                if (cursor.TryGet(at, buffer.Length, DmaAccess.Read, out Span<byte> memory) != Errno.None)
-                {
-                    return false;
-                }
-
-                sum += memory[0];
-                return true;
             case BenchCommand.ReadByMessage or BenchCommand.ReadMapped:
                 if (dma.Read(at, buffer) != Errno.None)
                 {
                     return false;
                 }
 
-                sum += buffer.IsEmpty ? 0u : buffer[0];
+                Sum += buffer.IsEmpty ? 0u : buffer[0];
                 return true;
             case BenchCommand.WriteByMessage:
                 return dma.Write(at, buffer) == Errno.None;
             case BenchCommand.OnlyRandom:
-                sum += at;
+                Sum += at;
                 return true;
             default:
                 return false;
