@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
@@ -44,6 +45,16 @@ internal sealed partial class IovaIndex
         /// <summary>The last entry that starts at or before an address, or −1: all are compared, so that no jump depends on what is found.</summary>
         public int AtOrBelow(ulong iova)
         {
+            // Slots that are not used have the highest address there is, which somebody may ask for.
+            if (Vector512.IsHardwareAccelerated)
+            {
+                ReadOnlySpan<Vector512<ulong>> halves = MemoryMarshal.Cast<ulong, Vector512<ulong>>(Starts);
+                Vector512<ulong> sought = Vector512.Create(iova);
+                ulong below = Vector512.LessThanOrEqual(halves[0], sought).ExtractMostSignificantBits()
+                    | (Vector512.LessThanOrEqual(halves[1], sought).ExtractMostSignificantBits() << Vector512<ulong>.Count);
+                return Math.Min(BitOperations.PopCount(below), Count) - 1;
+            }
+
             ReadOnlySpan<Vector256<ulong>> starts = MemoryMarshal.Cast<ulong, Vector256<ulong>>(Starts);
             Vector256<ulong> wanted = Vector256.Create(iova);
             Vector256<ulong> found = Vector256<ulong>.Zero;
@@ -54,7 +65,6 @@ internal sealed partial class IovaIndex
                 found -= Vector256.LessThanOrEqual(some, wanted);
             }
 
-            // Slots that are not used have the highest address there is, which somebody may ask for.
             return Math.Min((int)Vector256.Sum(found), Count) - 1;
         }
 

@@ -12,7 +12,7 @@ internal sealed partial class ServerConnection
     private static readonly TimeSpan s_retry = TimeSpan.FromMilliseconds(100);
     private readonly Lock _restLock = new();
     private readonly Action _run;
-    private readonly Action<ServerConnection> _ended;
+    private readonly Func<ServerConnection, ServerConnection?> _ended;
     private readonly ITimer _timer;
     private IDisposable? _rest;
     private long _connected;

@@ -56,8 +56,8 @@ internal sealed partial class ServerConnection : IDisposable
     /// <param name="socket">The client's socket, owned by the connection.</param>
     /// <param name="options">How the client is treated.</param>
     /// <param name="logger">The log.</param>
-    /// <param name="ended">Called once, when the device is closed. The socket stays open until <see cref="Dispose"/>.</param>
-    public ServerConnection(VfioHost host, string deviceName, UnixSocket socket, VfioUserServerOptions options, ILogger logger, Action<ServerConnection> ended)
+    /// <param name="ended">Called once, when the device is closed. The socket stays open until <see cref="Dispose"/>. Returns the connection that the thread serves next, if any.</param>
+    public ServerConnection(VfioHost host, string deviceName, UnixSocket socket, VfioUserServerOptions options, ILogger logger, Func<ServerConnection, ServerConnection?> ended)
     {
         _ended = ended;
         _run = Run;
@@ -84,15 +84,26 @@ internal sealed partial class ServerConnection : IDisposable
     private bool OnOwnThread => Thread.CurrentThread == _thread;
 
     /// <summary>Gives the connection a thread, which opens the device and serves the client.</summary>
+    /// <param name="onThisThread">It is the caller's, which returned the connection from its own end.</param>
     /// <returns>EAGAIN when the system has no thread now.</returns>
-    public Errno TryStart()
+    public Errno TryStart(bool onThisThread)
     {
         _connected = _host.TimeProvider.GetTimestamp();
-        return _host.Workers.TryRun(_run);
+        return onThisThread ? Errno.None : _host.Workers.TryRun(_run);
     }
 
-    /// <summary>On a thread of its own: serves the client until it goes, is sent away, or rests; in the first two cases closes the device. Never throws.</summary>
+    /// <summary>On a thread of the host's: serves this client, and then those that waited for it to go.</summary>
     private void Run()
+    {
+        for (ServerConnection? connection = this; connection is not null;)
+        {
+            connection = connection.ServeClient();
+        }
+    }
+
+    /// <summary>Serves the client until it goes, is sent away, or rests; in the first two cases closes the device. Never throws.</summary>
+    /// <returns>The connection to go on with, or null.</returns>
+    private ServerConnection? ServeClient()
     {
         _thread = Thread.CurrentThread;
         try
@@ -100,7 +111,7 @@ internal sealed partial class ServerConnection : IDisposable
             if (Serve())
             {
                 // From here on the connection is another thread's.
-                return;
+                return null;
             }
         }
 #pragma warning disable CA1031 // The author's device code runs here: its failure ends this connection, not the process.
@@ -122,7 +133,7 @@ internal sealed partial class ServerConnection : IDisposable
             LogDeviceFailed(_deviceName, exception);
         }
 
-        _ended(this);
+        return _ended(this);
     }
 
     /// <summary>Tells what the client does. From any thread: the figures are read one by one while it goes on.</summary>

@@ -26,6 +26,9 @@ public sealed partial class VfioUserServer : IAsyncDisposable
     private long _connections;
     private bool _stopped;
 
+    /// <summary>The last client's thread is looking whether the next one is there.</summary>
+    private bool _goesOn;
+
     private VfioUserServer(VfioHost host, string deviceName, string? socketPath, UnixSocket? listener, VfioUserServerOptions options)
     {
         _host = host;
@@ -273,46 +276,60 @@ public sealed partial class VfioUserServer : IAsyncDisposable
                 return;
             }
 
-            if (_active is not null && _active.HasPeerGone())
+            if (_goesOn || (_active is not null && _active.HasPeerGone()))
             {
-                // It has ended and is being closed; the newcomer waits for that. The thread starts accepting again.
+                // It has ended and is being closed; the newcomer waits for that. Its thread takes the newcomer, and starts accepting again.
                 _registration?.Dispose();
                 _registration = null;
                 return;
             }
         }
 
-        Errno error = _listener!.TryAccept(out UnixSocket? socket);
-        if (error != Errno.None)
+        if (TryTake() is not { } socket)
         {
-            lock (_lock)
-            {
-                // EAGAIN: another process that shares the listener was faster.
-                if (!_stopped && error != Errno.EAGAIN)
-                {
-                    LogNotAccepted(DeviceName, error);
-                    PauseAccepting();
-                }
-            }
-
-            return;
-        }
-
-        if (!IsAllowed(socket!))
-        {
-            LogUserRefused(DeviceName);
-            socket!.Dispose();
             return;
         }
 
         if (HasClient)
         {
             LogSecondRefused(DeviceName);
-            socket!.Dispose();
+            socket.Dispose();
             return;
         }
 
-        Start(socket!);
+        _ = Start(socket);
+    }
+
+    /// <summary>Takes a connection that waits, if there is one and its user may.</summary>
+    private UnixSocket? TryTake()
+    {
+        UnixSocket? socket;
+        lock (_lock)
+        {
+            // The listener is there until the server is stopped, and never waits.
+            socket = null;
+            Errno error = _stopped ? Errno.EAGAIN : _listener!.TryAccept(out socket);
+            if (error != Errno.None)
+            {
+                // EAGAIN: there is none, or somebody else was faster.
+                if (error != Errno.EAGAIN)
+                {
+                    LogNotAccepted(DeviceName, error);
+                    PauseAccepting();
+                }
+
+                return null;
+            }
+        }
+
+        if (!IsAllowed(socket!))
+        {
+            LogUserRefused(DeviceName);
+            socket!.Dispose();
+            return null;
+        }
+
+        return socket;
     }
 
     private bool IsAllowed(UnixSocket socket)
@@ -325,25 +342,28 @@ public sealed partial class VfioUserServer : IAsyncDisposable
         return _options.AllowedUsers?.Contains(peer.UserId) ?? (peer.UserId == 0 || peer.UserId == UnixSocket.OwnUserId);
     }
 
-    private void Start(UnixSocket socket)
+    /// <summary>Makes a connection of a socket and starts it.</summary>
+    /// <param name="onThisThread">The caller runs it; otherwise a thread of the host's does.</param>
+    /// <returns>The connection; null when it could not be started.</returns>
+    private ServerConnection? Start(UnixSocket socket, bool onThisThread = false)
     {
         ServerConnection connection = new(_host, DeviceName, socket, _options, _logger, OnEnded);
         lock (_lock)
         {
             // Under the lock, so that nobody waits for a connection that has not started.
-            Errno error = _stopped ? Errno.ENOTCONN : connection.TryStart();
+            Errno error = _stopped ? Errno.ENOTCONN : connection.TryStart(onThisThread);
             if (error != Errno.None)
             {
                 connection.Dispose();
                 if (_stopped)
                 {
-                    return;
+                    return null;
                 }
 
                 VfioException.ThrowIfError(_listener is null ? error : Errno.None, $"serve {DeviceName}", "The system gives this process no further thread.");
                 LogNotAccepted(DeviceName, error);
                 PauseAccepting();
-                return;
+                return null;
             }
 
             _active = connection;
@@ -356,15 +376,21 @@ public sealed partial class VfioUserServer : IAsyncDisposable
                 _registration = null;
             }
         }
+
+        return connection;
     }
 
-    private void OnEnded(ServerConnection connection)
+    /// <summary>On the connection's thread: its device is closed.</summary>
+    /// <returns>The connection that the thread goes on with: who waits already need not wait for another thread to wake up.</returns>
+    private ServerConnection? OnEnded(ServerConnection connection)
     {
+        ServerConnection? next = null;
         TaskCompletionSource? ended;
         lock (_lock)
         {
             LastEnd = connection.End;
             _active = null;
+            _goesOn = _listener is not null;
             ended = _ended;
 
             // Not before: the acceptor asks the active connection, under this lock, whether its client has gone.
@@ -377,10 +403,20 @@ public sealed partial class VfioUserServer : IAsyncDisposable
         }
         else
         {
-            StartAccepting();
+            next = TryTake() is { } socket ? Start(socket, onThisThread: true) : null;
+            lock (_lock)
+            {
+                _goesOn = false;
+            }
+
+            if (next is null || _options.SecondClient != SecondClientPolicy.Wait)
+            {
+                StartAccepting();
+            }
         }
 
         ended?.TrySetResult();
+        return next;
     }
 
     [LoggerMessage(EventId = 3101, Level = LogLevel.Information, Message = "{Device}: a second client was refused")]
