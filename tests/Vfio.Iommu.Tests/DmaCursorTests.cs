@@ -143,7 +143,10 @@ public sealed class DmaCursorTests
     {
         using IommufdFixture f = new();
         DmaSpace dma = Connect(f.Access());
-        using CancellationTokenSource stop = new(ModelRun.IsLong ? TimeSpan.FromSeconds(60) : TimeSpan.FromSeconds(1));
+        using CancellationTokenSource stop = new();
+        TimeSpan time = ModelRun.IsLong ? TimeSpan.FromSeconds(60) : TimeSpan.FromSeconds(1);
+        TimeSpan patience = time + TimeSpan.FromSeconds(60);
+        Stopwatch watch = Stopwatch.StartNew();
         const int Areas = 8;
         long seen = 0;
         Task Reader(int seed) => Task.Factory.StartNew(
@@ -175,7 +178,9 @@ public sealed class DmaCursorTests
         Task first = Reader(1);
         Task second = Reader(2);
         Random order = new(3);
-        while (!stop.IsCancellationRequested)
+
+        // On a busy machine the readers may not have been there when something was mapped.
+        while (watch.Elapsed < time || (Volatile.Read(ref seen) == 0 && watch.Elapsed < patience))
         {
             ulong page = (ulong)order.Next(Areas);
             f.Buffer.Span.Slice((int)(page * P), (int)P).Clear();
@@ -187,6 +192,7 @@ public sealed class DmaCursorTests
             f.Buffer.Span.Slice((int)(page * P), (int)P).Fill(0xDD);
         }
 
+        await stop.CancelAsync();
         await first;
         await second;
         Assert.NotEqual(0, seen);
