@@ -46,7 +46,7 @@ public sealed class NvmeDevice : VfioPciDevice
                 bar.Registers(0, _controller.Registers);
                 if (_controller.SharedDoorbells is { } shared)
                 {
-                    bar.Memory(ControllerRegisters.Length, shared);
+                    bar.Memory(ControllerRegisters.Length, shared, _controller.WakePoller);
                 }
                 else
                 {

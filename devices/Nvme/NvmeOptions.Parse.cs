@@ -12,7 +12,7 @@ public sealed partial record NvmeOptions
     /// <c>size=64M</c>, <c>block=512</c>, <c>metadata=0</c>, <c>protection=0</c>, <c>extended=off</c>, <c>backend=URI</c> and <c>backend2=URI</c>
     /// and so on (<see cref="NvmeBackendUri"/>), <c>file=PATH</c> (then <c>size</c> counts when
     /// the file is made), <c>metafile=PATH</c> (metadata of a file), <c>readonly=on</c>, <c>namespaces=1</c> (all alike, in memory), <c>capacity=0</c>, <c>serial=TEXT</c>, <c>model=TEXT</c>, <c>queues=16</c>, <c>entries=1024</c>,
-    /// <c>poll=on</c>. Sizes may end in K, M, G or T.
+    /// <c>poll=on</c> (or <c>adaptive</c>). Sizes may end in K, M, G or T.
     /// </param>
     /// <returns>The options. Nothing is opened yet.</returns>
     /// <exception cref="FormatException">A setting is unknown or its value is not accepted; the message says what is.</exception>
@@ -76,7 +76,7 @@ public sealed partial record NvmeOptions
                     options = options with { QueueEntries = Number(setting, value) };
                     break;
                 case "poll":
-                    options = options with { Polled = Switch(setting, value) };
+                    options = value == "adaptive" ? options with { Polled = true, RestsWhenIdle = true } : options with { Polled = Switch(setting, value) };
                     break;
                 case var _ when TryBackend(key) is { } index:
                     backends[index] = NvmeBackendUri.Parse(value);

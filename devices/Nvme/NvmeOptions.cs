@@ -25,6 +25,12 @@ public sealed partial record NvmeOptions
     public bool Polled { get; init; }
 
     /// <summary>
+    /// With <see cref="Polled"/>: whether the thread sleeps when nothing has come for two milliseconds. It looks once a millisecond then, which takes less than a
+    /// hundredth of a processor, so that the first command after a pause may wait for as long; a doorbell that is rung by a message wakes it at once.
+    /// </summary>
+    public bool RestsWhenIdle { get; init; }
+
+    /// <summary>
     /// Bytes of memory that the host may make further namespaces of, besides what those that it deletes had; 0 for no namespace management, so that
     /// the host can neither make namespaces nor delete or detach those that there are.
     /// </summary>
@@ -57,6 +63,11 @@ public sealed partial record NvmeOptions
         if (Namespaces.Count is < 1 or > 256)
         {
             return $"nvme with {Namespaces.Count} namespaces: 1 to 256 are accepted.";
+        }
+
+        if (RestsWhenIdle && !Polled)
+        {
+            return "nvme that rests when idle and is not polled: only a polled one is ever busy without commands.";
         }
 
         if (ManagedCapacity > long.MaxValue)

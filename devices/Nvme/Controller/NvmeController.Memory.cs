@@ -36,7 +36,7 @@ internal sealed partial class NvmeController
             return;
         }
 
-        // The poller looks for itself.
+        WakePoller();
         for (int i = 0; i < _submissions.Length && SharedDoorbells is null; i++)
         {
             if (_submissions[i] is not null)

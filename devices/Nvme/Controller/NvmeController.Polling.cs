@@ -8,6 +8,7 @@ namespace Vfio.Devices.Nvme;
 internal sealed partial class NvmeController
 {
     private DeviceWork? _poller;
+    private readonly PollerRest? _rest;
 
     /// <summary>The queues that the poller runs; replaced with the state lock held. Empty while the controller is disabled.</summary>
     private volatile SubmissionQueue[] _polled = [];
@@ -50,6 +51,7 @@ internal sealed partial class NvmeController
     private void Poll(WorkTurn turn)
     {
         BarMemory doorbells = SharedDoorbells!;
+        _rest?.Begin();
         while (!turn.IsCancelled && !turn.IsPausing && _polled is { Length: > 0 } queues)
         {
             // The memory is replaced only after the last close, which waits for this run.
@@ -84,7 +86,11 @@ internal sealed partial class NvmeController
                 }
             }
 
-            if (isIdle)
+            if (!isIdle)
+            {
+                _rest?.Begin();
+            }
+            else if (_rest is null || !_rest.TryRest())
             {
                 Pause();
             }
@@ -95,6 +101,9 @@ internal sealed partial class NvmeController
             _poller!.Schedule();
         }
     }
+
+    /// <summary>There is something to do that the poller would see only when it looks. Any thread, also with the state lock held.</summary>
+    public void WakePoller() => _rest?.WakeUp();
 
     /// <summary>One instruction that tells the processor of a loop that waits; <see cref="Thread.SpinWait"/> measures time as well, which delays the look.</summary>
     private static void Pause()

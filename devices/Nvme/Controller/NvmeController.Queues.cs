@@ -157,8 +157,11 @@ internal sealed partial class NvmeController
     /// <summary>A queue that has stopped can go on. Any thread.</summary>
     public void GoOn(SubmissionQueue queue)
     {
-        // The poller looks for itself.
-        if (!queue.IsClosed && SharedDoorbells is null)
+        if (SharedDoorbells is not null)
+        {
+            WakePoller();
+        }
+        else if (!queue.IsClosed)
         {
             _works[queue.Id]!.Schedule();
         }
@@ -419,6 +422,7 @@ internal sealed partial class NvmeController
     /// <summary>There is room again: runs the queues that post there, which the poller does anyway. State lock held.</summary>
     private void ScheduleUsers(CompletionQueue completions)
     {
+        WakePoller();
         for (int i = 0; i < _submissions.Length && SharedDoorbells is null; i++)
         {
             if (_submissions[i]?.Completions == completions)

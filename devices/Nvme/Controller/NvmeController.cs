@@ -44,6 +44,7 @@ internal sealed partial class NvmeController : IDisposable
         }
 
         SharedDoorbells = options.Polled ? new BarMemory("nvme doorbells", DoorbellLength(pairs)) : null;
+        _rest = options.RestsWhenIdle ? new PollerRest() : null;
         Features = new FeatureSet(options.Queues, pairs, MaxNamespaces);
         DefaultFeatures = new FeatureSet(options.Queues, pairs, MaxNamespaces);
         Events = new EventQueue(this);
@@ -131,6 +132,7 @@ internal sealed partial class NvmeController : IDisposable
 
     public void Dispose()
     {
+        _rest?.Dispose();
         _laneThreads.Dispose();
         foreach (NvmeNamespace? ns in _allocated)
         {

@@ -44,6 +44,16 @@ public sealed class OptionTests
         Assert.All(options.Namespaces, ns => Assert.Equal((3UL << 20, 4096), (ns.Size, ns.BlockSize)));
     }
 
+    [Theory]
+    [InlineData("poll=off", false, false)]
+    [InlineData("poll=on", true, false)]
+    [InlineData("poll=adaptive", true, true)]
+    public void Ways_to_see_doorbells_are_read(string setting, bool polled, bool rests)
+    {
+        NvmeOptions options = NvmeOptions.Parse([setting]);
+        Assert.Equal((polled, rests), (options.Polled, options.RestsWhenIdle));
+    }
+
     [Fact]
     public void Settings_of_metadata_and_capacity_are_read()
     {

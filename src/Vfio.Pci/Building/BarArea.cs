@@ -11,6 +11,9 @@ internal sealed class BarArea
 
     public BarMemory? Memory { get; init; }
 
+    /// <summary>Hears of writes to the memory that were accesses of the region.</summary>
+    public Action? Written { get; init; }
+
     /// <summary>MSI-X areas lie over shared memory, as on a device whose table page is mapped.</summary>
     public bool IsOverlay { get; init; }
 

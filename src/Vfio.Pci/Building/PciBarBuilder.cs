@@ -35,11 +35,15 @@ public sealed class PciBarBuilder
     /// <summary>Places shared memory, which users map.</summary>
     /// <param name="offset">Offset in the BAR, a multiple of the page size.</param>
     /// <param name="memory">The memory; the device disposes it.</param>
+    /// <param name="written">
+    /// Called after each write that reached the device as an access of the region, on any thread and with no lock held: the one kind of store into the
+    /// memory that announces itself. Must not block.
+    /// </param>
     /// <returns>This builder.</returns>
-    public PciBarBuilder Memory(ulong offset, BarMemory memory)
+    public PciBarBuilder Memory(ulong offset, BarMemory memory, Action? written = null)
     {
         ArgumentNullException.ThrowIfNull(memory);
-        Areas.Add(new BarArea { Offset = offset, Length = memory.Size, Memory = memory });
+        Areas.Add(new BarArea { Offset = offset, Length = memory.Size, Memory = memory, Written = written });
         return this;
     }
 }

@@ -233,6 +233,7 @@ public abstract partial class VfioPciDevice
         if (area?.Memory is { } memory)
         {
             memory.Write(at - area.Offset, width, value);
+            area.Written?.Invoke();
             return width;
         }
 
