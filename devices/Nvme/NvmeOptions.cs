@@ -30,6 +30,9 @@ public sealed partial record NvmeOptions
     /// </summary>
     public bool RestsWhenIdle { get; init; }
 
+    /// <summary>With <see cref="RestsWhenIdle"/>: how long a thread that sleeps waits between two looks.</summary>
+    internal TimeSpan RestPeriod { get; init; } = PollerRest.DefaultPeriod;
+
     /// <summary>
     /// Bytes of memory that the host may make further namespaces of, besides what those that it deletes had; 0 for no namespace management, so that
     /// the host can neither make namespaces nor delete or detach those that there are.

@@ -17,7 +17,14 @@ internal static class Projects
         ["Vfio.Pci.Generators"] = [],
         ["Vfio.User"] = ["Vfio"],
         ["Vfio.Kernel"] = ["Vfio"],
+        ["Vfio.Run"] = ["Vfio"],
         ["Vfio.Testing"] = ["Vfio.Pci", "Vfio.User"],
+    };
+
+    /// <summary>Packages that are a part's means and no abstraction: the decoder of instructions that access trapped registers.</summary>
+    public static IReadOnlyDictionary<string, string[]> Packages { get; } = new Dictionary<string, string[]>(StringComparer.Ordinal)
+    {
+        ["Vfio.Run"] = ["Iced"],
     };
 
     /// <summary>The project files.</summary>

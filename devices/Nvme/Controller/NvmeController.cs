@@ -44,7 +44,7 @@ internal sealed partial class NvmeController : IDisposable
         }
 
         SharedDoorbells = options.Polled ? new BarMemory("nvme doorbells", DoorbellLength(pairs)) : null;
-        _rest = options.RestsWhenIdle ? new PollerRest() : null;
+        _rest = options.RestsWhenIdle ? new PollerRest(options.RestPeriod) : null;
         Features = new FeatureSet(options.Queues, pairs, MaxNamespaces);
         DefaultFeatures = new FeatureSet(options.Queues, pairs, MaxNamespaces);
         Events = new EventQueue(this);

@@ -3,11 +3,12 @@ using System.Diagnostics;
 namespace Vfio.Devices.Nvme;
 
 /// <summary>What a polling thread does when nothing comes: it goes on looking for a while, and then sleeps between two looks.</summary>
+/// <param name="period">How long it sleeps between two looks, when nothing wakes it.</param>
 /// <remarks>All members belong to the polling thread, except <see cref="WakeUp"/>.</remarks>
-internal sealed class PollerRest : IDisposable
+internal sealed class PollerRest(TimeSpan period) : IDisposable
 {
-    /// <summary>Milliseconds between two looks of one that sleeps: a look takes some microseconds, so that this is well under a hundredth of a processor.</summary>
-    private const int Sleep = 1;
+    /// <summary>A millisecond between two looks of one that sleeps: a look takes some microseconds, so that this is well under a hundredth of a processor.</summary>
+    public static readonly TimeSpan DefaultPeriod = TimeSpan.FromMilliseconds(1);
 
     /// <summary>The clock is read once in so many looks, which would take twice as long otherwise.</summary>
     private const int LooksOfClock = 32;
@@ -61,7 +62,7 @@ internal sealed class PollerRest : IDisposable
             return false;
         }
 
-        if (_rung.Wait(Sleep))
+        if (_rung.Wait(period))
         {
             _rung.Reset();
             Begin();

@@ -146,22 +146,15 @@ public sealed class PolledTests
     }
 
     [Fact]
-    public async Task Message_doorbell_wakes_a_sleeping_controller_at_once()
+    public async Task Message_doorbell_wakes_a_sleeping_controller()
     {
-        await using var rig = new NvmeRig(s_options with { RestsWhenIdle = true });
+        // Nobody but the doorbell ends a sleep of an hour in time.
+        await using var rig = new NvmeRig(s_options with { RestsWhenIdle = true, RestPeriod = TimeSpan.FromHours(1) });
         RawQueue queue = rig.CreateQueue(1);
-        List<double> times = [];
         for (int i = 0; i < 40; i++)
         {
             Thread.Sleep(5);
-            long start = System.Diagnostics.Stopwatch.GetTimestamp();
             Assert.Equal(0, queue.Execute(rig.Transfer(0x02, 0, 8)).Status);
-            times.Add(System.Diagnostics.Stopwatch.GetElapsedTime(start).TotalMicroseconds);
         }
-
-        // One that was seen only by the next look would take half a millisecond on average, and never all of the quickest quarter under a fifth of that.
-        times.Sort();
-        TestContext.Current.TestOutputHelper?.WriteLine($"a command after a pause: {times[0]:F0} us, median {times[times.Count / 2]:F0} us");
-        Assert.InRange(times[times.Count / 4], 0, 200);
     }
 }
