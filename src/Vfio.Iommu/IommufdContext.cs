@@ -29,6 +29,9 @@ public sealed partial class IommufdContext : VfioFile
     /// <summary>What its users may make it hold.</summary>
     public IommufdLimits Limits { get; }
 
+    /// <summary>Commands besides iommufd's own; null for none.</summary>
+    public IIommufdExtension? Extension { get; init; }
+
     /// <summary>Number of live objects of all kinds.</summary>
     public int ObjectCount
     {
@@ -165,7 +168,7 @@ public sealed partial class IommufdContext : VfioFile
     {
         value.Users = 2;
         Errno error = Publish(value);
-        if (error == Errno.None)
+        if (error == Errno.None && value.HoldsContext)
         {
             Hold();
         }
@@ -348,5 +351,6 @@ public sealed partial class IommufdContext : VfioFile
             : _accountByProcess ? AccountingMode.Process
             : AccountingMode.User;
         source.Label(caller.Account, mode);
+        Extension?.Mapping(source);
     }
 }

@@ -12,6 +12,7 @@ internal static class Projects
         ["Vfio.Abi"] = [],
         ["Vfio.Linux"] = ["Vfio.Abi"],
         ["Vfio.Iommu"] = ["Vfio.Linux"],
+        ["Vfio.Iommu.Testing"] = ["Vfio.Iommu"],
         ["Vfio"] = ["Vfio.Iommu"],
         ["Vfio.Pci"] = ["Vfio", "Vfio.Pci.Generators"],
         ["Vfio.Pci.Generators"] = [],

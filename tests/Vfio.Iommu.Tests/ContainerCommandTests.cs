@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using Vfio.Abi;
 using Vfio.Linux;
 using static Vfio.Iommu.Tests.IommufdCaller;
-using static Vfio.Iommu.Tests.MockIommu;
+using static Vfio.Iommu.Testing.MockIommu;
 
 namespace Vfio.Iommu.Tests;
 

@@ -1,6 +1,6 @@
 using Vfio.Abi;
 using static Vfio.Iommu.Tests.IommufdCaller;
-using static Vfio.Iommu.Tests.MockIommu;
+using static Vfio.Iommu.Testing.MockIommu;
 
 namespace Vfio.Iommu.Tests;
 

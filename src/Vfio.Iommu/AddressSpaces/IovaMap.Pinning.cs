@@ -6,7 +6,7 @@ internal sealed partial class IovaMap
 {
     /// <summary>Takes pins on a contiguously mapped range, all or nothing (spec iommufd §4.4).</summary>
     /// <param name="locks">Whether nobody can ask the pins back: an unmap then fails at once.</param>
-    public Errno Pin(IovaRange range, DmaAccess access, bool locks, out DmaPinSegment[] segments)
+    public Errno Pin(IovaRange range, DmaAccess access, bool locks, bool byPointer, out DmaPinSegment[] segments)
     {
         segments = [];
         lock (_lock)
@@ -29,7 +29,7 @@ internal sealed partial class IovaMap
                 nint pointer = error == Errno.None ? area.Source.GetPointer(offset) : 0;
                 if (error == Errno.None)
                 {
-                    error = pointer == 0 && !locks ? Errno.EOPNOTSUPP : area.Source.Pin(offset, last - iova + 1);
+                    error = pointer == 0 && byPointer ? Errno.EOPNOTSUPP : area.Source.Pin(offset, last - iova + 1);
                 }
 
                 if (error != Errno.None)

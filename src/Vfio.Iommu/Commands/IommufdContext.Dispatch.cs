@@ -22,7 +22,8 @@ public sealed partial class IommufdContext
         const uint Last = IommufdUapi.IOMMUFD_CMD_IOAS_NOIOMMU_GET_PA;
         if ((command & 0xFF) is < First or > Last)
         {
-            return ContainerCommand(command, argument);
+            IoResult extended = Extension?.Ioctl(this, command, argument) ?? Errno.ENOTTY;
+            return extended.Error == Errno.ENOTTY ? ContainerCommand(command, argument) : extended;
         }
 
         Errno error = argument.Read(0, out uint size);

@@ -17,6 +17,12 @@ public sealed partial class IommufdContext
     /// </returns>
     /// <remarks><c>iommufd_device_bind</c>; spec iommufd §4.1.</remarks>
     public Errno BindDevice(IIommuDevice device, bool allowUnsafeInterrupts, out IommufdDevice? bound)
+        => Bind(device, allowUnsafeInterrupts, holdsContext: true, out bound);
+
+    /// <summary>Binds a device that belongs to another object of the context, and so does not hold the context.</summary>
+    internal Errno BindInternalDevice(IIommuDevice device, out IommufdDevice? bound) => Bind(device, allowUnsafeInterrupts: true, holdsContext: false, out bound);
+
+    private Errno Bind(IIommuDevice device, bool allowUnsafeInterrupts, bool holdsContext, out IommufdDevice? bound)
     {
         bound = null;
         if (ObjectCount >= Limits.MaximumObjects)
@@ -46,7 +52,7 @@ public sealed partial class IommufdContext
         }
 
         DeviceGroup deviceGroup = GetGroup(group);
-        IommufdDevice created = new(this, device, deviceGroup);
+        IommufdDevice created = new(this, device, deviceGroup) { HoldsContext = holdsContext };
         error = PublishOwned(created);
         if (error != Errno.None)
         {

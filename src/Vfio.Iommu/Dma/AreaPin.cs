@@ -13,6 +13,9 @@ internal sealed class AreaPin : DmaPin
         _segments = segments;
     }
 
+    /// <summary>The pieces, in the order of their addresses.</summary>
+    public IReadOnlyList<DmaPinSegment> Segments => _segments;
+
     public override int SegmentCount => _segments.Length;
 
     // SAFETY: the pin count of the area and the reference on its source keep the memory mapped until Release.

@@ -170,6 +170,14 @@ public sealed class IommufdAccess : IommufdObject, IDmaPath
     /// <remarks><c>iommufd_access_pin_pages</c>.</remarks>
     public Errno TryPin(ulong iova, ulong length, DmaAccess access, out DmaPin? pin)
     {
+        Errno error = TryPin(iova, length, access, byPointer: true, out AreaPin? pinned);
+        pin = pinned;
+        return error;
+    }
+
+    /// <summary>As the other one; by request also where there is no pointer, for an owner that is content with the pages being there.</summary>
+    internal Errno TryPin(ulong iova, ulong length, DmaAccess access, bool byPointer, out AreaPin? pin)
+    {
         pin = null;
         if (!NeedsPages || length == 0)
         {
@@ -190,7 +198,7 @@ public sealed class IommufdAccess : IommufdObject, IDmaPath
                 return Errno.ENOENT;
             }
 
-            Errno error = ioas.Map.Pin(range, access, locks: false, out DmaPinSegment[] segments);
+            Errno error = ioas.Map.Pin(range, access, locks: false, byPointer, out DmaPinSegment[] segments);
             if (error == Errno.None)
             {
                 pin = new AreaPin(ioas.Map, range, segments);

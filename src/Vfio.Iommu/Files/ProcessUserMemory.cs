@@ -6,9 +6,12 @@ namespace Vfio;
 /// <summary>The memory of a process that calls ioctls: this one, or another one that this one may trace. A bad address is EFAULT and never a fault.</summary>
 /// <remarks>A process that is gone has no memory: EFAULT.</remarks>
 /// <param name="processId">The process; null for this one.</param>
-public sealed class ProcessUserMemory(int? processId = null) : IPinnableUserMemory
+public sealed class ProcessUserMemory(int? processId = null) : IPinnableUserMemory, IProcessUserMemory
 {
     private readonly int _processId = processId ?? Environment.ProcessId;
+
+    /// <inheritdoc/>
+    public int ProcessId => _processId;
 
     /// <inheritdoc/>
     public Errno Read(ulong address, Span<byte> destination) => Bad(ProcessMemory.TryRead(_processId, (nuint)address, destination));

@@ -32,6 +32,8 @@ public sealed class SimulatedDomain : IPagingDomain
     /// <inheritdoc/>
     public bool EnforcesCoherency => _iommu.EnforcesCoherency;
 
+    internal bool IsTracking => _tracking;
+
     /// <inheritdoc/>
     public bool TracksWrites { get; }
 

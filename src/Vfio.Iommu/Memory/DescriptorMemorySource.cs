@@ -28,6 +28,8 @@ public sealed class DescriptorMemorySource : MemorySource
     /// <summary>The use of the descriptor when it is shared, which is given back in place of closing it.</summary>
     internal SharedDescriptor? Shared { get; init; }
 
+    internal FileDescriptor Descriptor => _descriptor;
+
     /// <inheritdoc/>
     public override ulong Length { get; }
 

@@ -109,6 +109,9 @@ public abstract class MemorySource
 
     internal PinLedger? Ledger => _ledger;
 
+    /// <summary>Whether the last reference was given back.</summary>
+    internal bool IsReleased => Volatile.Read(ref _references) == 0;
+
     /// <summary>Pins the pages of a part of the source for one user more.</summary>
     internal Errno Pin(ulong offset, ulong length)
     {

@@ -30,6 +30,15 @@ internal sealed class PinLedger(MemorySource source, ProcessMemoryAccount? accou
         }
     }
 
+    /// <summary>Whether a page is in place.</summary>
+    public bool Holds(ulong page)
+    {
+        lock (_lock)
+        {
+            return !IsFree(page);
+        }
+    }
+
     public ProcessMemoryAccount? Account
     {
         get

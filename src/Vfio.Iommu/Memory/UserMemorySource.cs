@@ -21,6 +21,8 @@ public sealed class UserMemorySource : MemorySource
         IsWritable = writable;
     }
 
+    internal IUserMemory Memory => _memory;
+
     /// <inheritdoc/>
     public override ulong Length { get; }
 

@@ -201,7 +201,7 @@ public sealed partial class IommufdContext
             return error;
         }
 
-        error = map.Pin(range, DmaAccess.Read, locks: true, out memory);
+        error = map.Pin(range, DmaAccess.Read, locks: true, byPointer: false, out memory);
         if (error == Errno.None && !IsContiguous(memory))
         {
             map.Unpin(memory, locks: true);

@@ -32,7 +32,7 @@ public sealed partial class VfioHost
         file = null;
         if (path == "/dev/iommu")
         {
-            file = new IommufdContext(Options.IommufdLimits, () => new IommufdCaller(Options.Capabilities(), _account));
+            file = new IommufdContext(Options.IommufdLimits, () => new IommufdCaller(Options.Capabilities(), _account)) { Extension = Options.IommufdExtension };
             return Errno.None;
         }
 

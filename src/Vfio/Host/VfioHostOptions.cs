@@ -37,6 +37,9 @@ public sealed record VfioHostOptions
     /// <summary>Bounds for iommufd contexts that the host's own users (servers, connections) open.</summary>
     public IommufdLimits IommufdLimits { get; init; } = IommufdLimits.Default;
 
+    /// <summary>Commands besides iommufd's own for contexts that are opened by <see cref="VfioHost.Open"/>; null for none.</summary>
+    public IIommufdExtension? IommufdExtension { get; init; }
+
     /// <summary>Time between two turns of the unregister loop.</summary>
     /// <remarks>Ten seconds in the kernel (<c>vfio_unregister_group_dev</c>).</remarks>
     public TimeSpan RequestInterval { get; init; } = TimeSpan.FromSeconds(10);

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using Vfio.Abi;
 using Vfio.Linux;
 
-namespace Vfio.Iommu.Tests;
+namespace Vfio.Iommu.Testing;
 
 /// <summary>A virtual IOMMU of a <see cref="MockIommu"/>: two queues, a two-page region, and a cache for each device.</summary>
 internal sealed class MockViommu(VirtualIommu viommu) : IVirtualIommuHardware
@@ -27,7 +27,12 @@ internal sealed class MockViommu(VirtualIommu viommu) : IVirtualIommuHardware
         }
 
         _memory = new MemFd("viommu", 2 * 4096);
-        Assert.Equal(4, _memory.Descriptor.WriteAt(BitConverter.GetBytes(value.In), 0).Count);
+        IoResult written = _memory.Descriptor.WriteAt(BitConverter.GetBytes(value.In), 0);
+        if (written.IsError)
+        {
+            return written.Error;
+        }
+
         _offer = viommu.OfferMemory(_memory.Descriptor, 2 * 4096);
         value.Out = value.In;
         value.MapOffset = _offer.Position;

@@ -1,6 +1,6 @@
 using Vfio.Abi;
 
-namespace Vfio.Iommu.Tests;
+namespace Vfio.Iommu.Testing;
 
 /// <summary>A device of a <see cref="MockIommu"/>, with four cached words.</summary>
 internal sealed class MockDevice(IommuGroup? group) : IIommuDevice

@@ -1,6 +1,6 @@
 using Vfio.Abi;
 
-namespace Vfio.Iommu.Tests;
+namespace Vfio.Iommu.Testing;
 
 /// <summary>A paging domain of a <see cref="MockIommu"/>: a simulated one that any device of the mock suits.</summary>
 internal sealed class MockDomain(MockIommu iommu, IPagingDomain inner) : IPagingDomain

@@ -22,10 +22,10 @@ internal sealed class IommufdCaller : IDisposable
     private readonly List<IommufdDevice> _devices = [];
     private int _nextGroup = 100;
 
-    public IommufdCaller(CallerCapabilities capabilities = CallerCapabilities.All, ProcessMemoryAccount? account = null)
+    public IommufdCaller(CallerCapabilities capabilities = CallerCapabilities.All, ProcessMemoryAccount? account = null, IIommufdExtension? extension = null)
     {
         Identity = new Vfio.Iommu.IommufdCaller(capabilities, account);
-        Context = new IommufdContext(caller: () => Identity);
+        Context = new IommufdContext(caller: () => Identity) { Extension = extension };
     }
 
     /// <summary>Who calls; may change between calls.</summary>

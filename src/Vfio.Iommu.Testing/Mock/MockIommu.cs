@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using Vfio.Abi;
 
-namespace Vfio.Iommu.Tests;
+namespace Vfio.Iommu.Testing;
 
 /// <summary>The hardware of the kernel's own selftests: 2048-byte pages, an aperture, first stages, virtual IOMMUs (spec iommufd §7.10).</summary>
 internal sealed class MockIommu : IIommuHardware
@@ -16,6 +16,9 @@ internal sealed class MockIommu : IIommuHardware
     public const uint QueueType = 0xdeadbeef;
     public const uint EventType = 0xbeefbeef;
     public const uint FailingPasid = 1024;
+
+    private const uint HugePageTable = 1;
+    private const ulong HugePageSizes = (1ul << 20) | 4096;
 
     public IReadOnlyList<ReservedRegion> ReservedRegions { get; init; } = [];
 
@@ -35,21 +38,27 @@ internal sealed class MockIommu : IIommuHardware
 
     public static IovaRange Range(ulong start, ulong last)
     {
-        Assert.True(IovaRange.TryCreateInclusive(start, last, out IovaRange range));
-        return range;
+        return IovaRange.TryCreateInclusive(start, last, out IovaRange range) ? range : throw new ArgumentOutOfRangeException(nameof(last));
     }
 
     public Errno CreateDomain(DomainOptions options, UserData data, out IPagingDomain? domain)
     {
         domain = null;
-        if (data.Length != 0)
+        NestedData format = default;
+        Errno error = data.Length == 0 ? Errno.None : data.Read(NestedType, 4, out format);
+        if (error != Errno.None || format.PageTableType > HugePageTable)
         {
-            return Errno.EOPNOTSUPP;
+            return error != Errno.None ? error : Errno.EOPNOTSUPP;
         }
 
-        DomainOptions simulated = options & ~DomainOptions.NestParent;
-        SimulatedIommu iommu = new() { PageSizes = PageSizes, Aperture = Aperture, EnforcesCoherency = EnforcesCoherency };
-        Errno error = iommu.CreateDomain(simulated, default, out IPagingDomain? inner);
+        bool isHuge = format.PageTableType == HugePageTable;
+        SimulatedIommu iommu = new()
+        {
+            PageSizes = isHuge ? HugePageSizes : PageSizes,
+            Aperture = isHuge ? IovaRange.All : Aperture,
+            EnforcesCoherency = EnforcesCoherency,
+        };
+        error = iommu.CreateDomain(options & ~DomainOptions.NestParent, default, out IPagingDomain? inner);
         domain = error == Errno.None ? new MockDomain(this, inner!) : null;
         return error;
     }
@@ -98,5 +107,8 @@ internal sealed class MockIommu : IIommuHardware
     public struct NestedData
     {
         public uint Iotlb;
+
+        /// <summary>Of a page table that the host keeps: 0 for the mock's own format, 1 for the one with large pages.</summary>
+        public uint PageTableType;
     }
 }

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using Vfio.Abi;
 
-namespace Vfio.Iommu.Tests;
+namespace Vfio.Iommu.Testing;
 
 /// <summary>A first stage that is nothing but four cached words.</summary>
 internal sealed class MockNestedDomain(uint iotlb, VirtualIommu? viommu) : INestedDomain
