@@ -29,6 +29,13 @@ public partial class FileDescriptor : SafeHandle
     /// <summary>The number, for messages and for calls that take raw numbers. It is only valid while the object is kept from being disposed.</summary>
     public int Number => (int)handle;
 
+    /// <summary>Gives a descriptor that was made beforehand, so that nothing can fail between, what it is to own.</summary>
+    internal static FileDescriptor Own(FileDescriptor reserved, int fd)
+    {
+        reserved.SetHandle(fd);
+        return reserved;
+    }
+
     /// <summary>Opens a path, close-on-exec. Creates files only with <see cref="OpenMode.Create"/>.</summary>
     /// <param name="path">The path.</param>
     /// <param name="mode">Access and waiting behaviour.</param>

@@ -25,6 +25,7 @@ internal static class CommandLine
         ServeCommand.Create(),
         PsCommand.Create(),
         VmCommand.Create(),
+        RunCommand.Create(),
         InfoCommand.Create(),
         LspciCommand.Create(),
         ReadCommand.Create(),

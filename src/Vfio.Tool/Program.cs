@@ -1,3 +1,5 @@
+using Vfio.Run;
 using Vfio.Tool;
 
-return await CommandLine.RunAsync(args);
+// The process that becomes a supervised program is this executable too, and does nothing else.
+return args is [ProgramStub.Command, .. { } rest] ? ProgramStub.Run(rest) : await CommandLine.RunAsync(args);

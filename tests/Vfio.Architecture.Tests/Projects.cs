@@ -18,7 +18,7 @@ internal static class Projects
         ["Vfio.Pci.Generators"] = [],
         ["Vfio.User"] = ["Vfio"],
         ["Vfio.Kernel"] = ["Vfio"],
-        ["Vfio.Run"] = ["Vfio"],
+        ["Vfio.Run"] = ["Vfio.Pci"],
         ["Vfio.Testing"] = ["Vfio.Pci", "Vfio.User"],
     };
 

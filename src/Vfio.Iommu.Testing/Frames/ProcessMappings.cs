@@ -76,13 +76,9 @@ internal sealed class ProcessMappings
             Hex(fields[0].AsSpan(dash + 1)),
             fields[1][3] == 's',
             Hex(fields[2]),
-            DeviceNumber(major, minor),
+            (major << 32) | minor,
             ulong.Parse(fields[4], CultureInfo.InvariantCulture));
     }
-
-    /// <summary>As <c>makedev</c> puts the two together.</summary>
-    private static ulong DeviceNumber(ulong major, ulong minor)
-        => (minor & 0xFF) | ((major & 0xFFF) << 8) | ((minor & ~0xFFul) << 12) | ((major & ~0xFFFul) << 32);
 
     private static ulong Hex(ReadOnlySpan<char> text) => ulong.Parse(text, NumberStyles.HexNumber, CultureInfo.InvariantCulture);
 

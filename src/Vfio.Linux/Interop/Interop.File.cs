@@ -82,6 +82,9 @@ internal static partial class Interop
     [LibraryImport(LibC, EntryPoint = "statx", SetLastError = true)]
     internal static unsafe partial int Statx(FileDescriptor directory, byte* path, int flags, uint mask, StatxBuffer* buffer);
 
+    [LibraryImport(LibC, EntryPoint = "statx", SetLastError = true)]
+    internal static unsafe partial int Statx(int directory, byte* path, int flags, uint mask, StatxBuffer* buffer);
+
     [LibraryImport(LibC, EntryPoint = "renameat2", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int Rename(int oldFolder, string oldPath, int newFolder, string newPath, uint flags);
 

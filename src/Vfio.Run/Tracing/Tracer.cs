@@ -2,204 +2,173 @@ using Microsoft.Extensions.Logging;
 using Vfio.Abi;
 using Vfio.Linux;
 
-namespace Vfio.Run.Tracing;
+namespace Vfio.Run;
 
 /// <summary>
-/// Traces a program, its threads and its descendants: accesses to trapped memory are done on the device, and everything else happens as without a
-/// tracer. One thread of its own for each program, because a tracer is a thread: no other program's stops, and no other child of this process, are seen.
+/// Traces the program: maps what it maps of devices, and executes instructions that access what is no memory. One thread of its own does all of it, as ptrace
+/// wants.
 /// </summary>
 /// <remarks>
-/// <para>
-/// The traced program must have been started by other means than <see cref="System.Diagnostics.Process"/>, whose handler of SIGCHLD waits for any child.
-/// The tracer waits for the program itself; its end is <see cref="Exited"/>, and nobody else can wait for it. Descendants are
-/// let go when they are about to end, so that their parents see their ends as ever.
-/// </para>
-/// <para>The end of this process, or of the tracer's thread, kills the program and its descendants.</para>
+/// A device's stand-in is an empty file, so that an access to it is a SIGBUS, of which the tracer hears first. Everything else that happens to a traced thread
+/// is passed on as it would be without a tracer. A thread that ends is let go before, so that its parent finds its end as usual.
 /// </remarks>
-internal sealed partial class Tracer
+internal sealed partial class Tracer : IDisposable
 {
-    private const TraceOptions Options =
-        TraceOptions.Clone | TraceOptions.Fork | TraceOptions.VirtualFork | TraceOptions.Exec | TraceOptions.Exit | TraceOptions.KillOnExit;
+    private const int SignalIllegal = 4;
+    private const int SignalTrap = 5;
+    private const int SignalBus = 7;
+    private readonly Supervision _supervision;
+    private readonly Dictionary<int, int> _statuses = [];
+    private readonly Dictionary<int, int> _processes = [];
+    private readonly ProgramPages _pages = new();
+    private readonly InstructionExecutor _executor;
+    private readonly MapExecutor _maps;
+    private readonly ManualResetEventSlim _started = new();
+    private Errno _error;
 
-    private readonly int _rootId;
-    private readonly ITrappedMemory _memory;
-    private readonly ILogger _logger;
-    private readonly TaskCompletionSource<Errno> _seized = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource<ExitStatus> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Dictionary<int, int> _processOfThread = [];
-
-    private Tracer(int processId, ITrappedMemory memory, ILogger logger)
+    private Tracer(Supervision supervision)
     {
-        _rootId = processId;
-        _memory = memory;
-        _logger = logger;
+        _supervision = supervision;
+        _executor = new InstructionExecutor(_pages, LogRefused);
+        _maps = new MapExecutor(_pages);
     }
 
-    /// <summary>Ends with the program (not with its descendants).</summary>
-    public Task<ExitStatus> Exited => _exited.Task;
-
-    /// <summary>Seizes a process and traces it from then on. It is not stopped.</summary>
-    /// <param name="processId">A child of this process, not yet traced.</param>
-    /// <param name="memory">What its addresses are.</param>
-    /// <param name="logger">Is told what is refused, and why.</param>
-    /// <returns>The tracer; all threads that the process had are traced.</returns>
-    /// <exception cref="LinuxException">EPERM: it is traced already, or tracing is forbidden here. ESRCH: it has ended.</exception>
-    public static Tracer Start(int processId, ITrappedMemory memory, ILogger logger)
+    /// <summary>Begins to trace a process that has one thread.</summary>
+    /// <exception cref="VfioException">EPERM: something else traces it, or the system forbids it.</exception>
+    public static Tracer Start(Supervision supervision, int processId)
     {
-        Tracer tracer = new(processId, memory, logger);
-        Thread thread = new(tracer.Run) { IsBackground = true, Name = $"tracer of {processId}" };
+        Tracer tracer = new(supervision);
+        Thread thread = new(() => tracer.Run(processId)) { Name = "vfio tracer", IsBackground = true };
         thread.Start();
-        tracer._seized.Task.GetAwaiter().GetResult().ThrowIfError($"trace process {processId}");
+        tracer._started.Wait();
+        VfioException.ThrowIfError(
+            tracer._error, "trace the program", "Its registers are trapped by ptrace, which something forbids (a debugger, ptrace_scope); --no-mmio-trap does without.");
         return tracer;
     }
 
-    private void Run()
+    /// <summary>The exit status of a process whose end came to the tracer; null when its parent has it.</summary>
+    public int? StatusOf(int processId)
     {
-        Errno error = SeizeAll();
-        _seized.SetResult(error);
-        if (error != Errno.None)
+        lock (_statuses)
+        {
+            return _statuses.TryGetValue(processId, out int status) ? status : null;
+        }
+    }
+
+    public void Dispose() => _started.Dispose();
+
+    private void Run(int processId)
+    {
+        _error = ThreadTracing.TrySeize(processId);
+        _started.Set();
+        if (_error != Errno.None)
         {
             return;
         }
 
-        while (ThreadTrace.Wait(out int threadId, out TraceStop stop) == Errno.None)
+        int thread;
+        while ((thread = ThreadTracing.Wait(out int status)) != 0)
         {
-            if (stop.IsStopped)
-            {
-                OnStop(threadId, stop);
-            }
-            else
-            {
-                OnEnd(threadId, stop);
-            }
-        }
-
-        // The kernel tells the end of each tracee before it says that there is none left.
-        _exited.TrySetResult(new ExitStatus(0, Signals.Kill));
-    }
-
-    private Errno SeizeAll()
-    {
-        Errno error = ThreadTrace.Seize(_rootId, Options);
-        if (error != Errno.None)
-        {
-            return error;
-        }
-
-        // Threads that it has already; those it creates from now on come by themselves if their creator is seized. Repeated until nothing new is found.
-        HashSet<int> seen = [_rootId];
-        bool any = true;
-        while (any)
-        {
-            any = false;
-            foreach (string path in ThreadsOf(_rootId))
-            {
-                int threadId = int.Parse(Path.GetFileName(path.AsSpan()), System.Globalization.CultureInfo.InvariantCulture);
-                if (seen.Add(threadId))
-                {
-                    // EPERM: seized by its creator's seizure meanwhile. ESRCH: it has ended.
-                    any |= ThreadTrace.Seize(threadId, Options) == Errno.None;
-                }
-            }
-        }
-
-        return Errno.None;
-    }
-
-    private static string[] ThreadsOf(int processId)
-    {
-        try
-        {
-            return Directory.GetDirectories($"/proc/{processId}/task");
-        }
-        catch (IOException)
-        {
-            return [];
+            Handle(thread, status);
         }
     }
 
-    private void OnStop(int threadId, TraceStop stop)
+    private void Handle(int thread, int status)
     {
-        switch (stop.Event)
+        if ((status & 0xFF) != 0x7F)
         {
-            case TraceEvent.None:
-                OnSignal(threadId, stop.Signal);
-                break;
-            case TraceEvent.Stop when Signals.StopsGroup(stop.Signal):
-                ThreadTrace.Listen(threadId);
+            // It ended without being let go before, as SIGKILL does it.
+            lock (_statuses)
+            {
+                _statuses[thread] = (status & 0x7F) == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F);
+            }
+
+            return;
+        }
+
+        int signal = (status >> 8) & 0xFF;
+        switch ((TraceEvent)(status >> 16))
+        {
+            case TraceEvent.Exit:
+                _processes.Remove(thread);
+                _ = ThreadTracing.Detach(thread);
                 break;
             case TraceEvent.Exec:
-                OnExec(threadId);
-                ThreadTrace.Continue(threadId, 0);
+                _pages.Forget(thread);
+                _processes.Remove(thread);
+                _supervision.Processes.Find(thread)?.Executed();
+                _ = ThreadTracing.Resume(thread);
                 break;
-            case TraceEvent.Exit:
-                OnExit(threadId);
+            case TraceEvent.Fork:
+            case TraceEvent.VFork:
+            case TraceEvent.Clone:
+                if (ThreadTracing.ReadMessage(thread, out ulong made) == Errno.None)
+                {
+                    _pages.Inherit(ProcessOf(thread), ProcessOf((int)made));
+                }
+
+                _ = ThreadTracing.Resume(thread);
+                break;
+            case TraceEvent.Filter:
+                Map(thread);
+                break;
+            case TraceEvent.Stop:
+                _ = signal == SignalTrap ? ThreadTracing.Resume(thread) : ThreadTracing.Listen(thread);
                 break;
             default:
-                ThreadTrace.Continue(threadId, 0);
+                OnSignal(thread, signal);
                 break;
         }
     }
 
-    private void OnSignal(int threadId, int signal) => ThreadTrace.Continue(threadId, signal);
-
-    private void OnExec(int threadId)
+    private void OnSignal(int thread, int signal)
     {
-        // The thread that called has the process's number from now on.
-        if (ThreadTrace.TryGetEventMessage(threadId, out ulong former) == Errno.None)
+        switch (signal)
         {
-            _processOfThread.Remove((int)former);
-        }
-
-        _processOfThread[threadId] = threadId;
-        _memory.Forget(threadId);
-    }
-
-    /// <summary>
-    /// A tracee's end is told to its tracer first, and to its parent only after that. A parent that polls a pidfd and then calls waitpid without
-    /// waiting would find nothing; so it ends untraced. The program itself is our own child and stays.
-    /// </summary>
-    private void OnExit(int threadId)
-    {
-        int processId = ProcessOf(threadId);
-        _processOfThread.Remove(threadId);
-        if (threadId == processId)
-        {
-            _memory.Forget(processId);
-        }
-
-        if (threadId == _rootId)
-        {
-            ThreadTrace.Continue(threadId, 0);
-        }
-        else
-        {
-            // ESRCH: killed in this stop. Its end is waited for then.
-            ThreadTrace.Detach(threadId);
+            case SignalBus or SignalIllegal when TryExecute(thread, signal):
+                break;
+            default:
+                SignalPassing.Pass(thread, ProcessOf(thread), signal);
+                break;
         }
     }
 
-    private void OnEnd(int threadId, TraceStop stop)
+    /// <summary>Executes the instruction that a thread stands at, when it is an access to a device.</summary>
+    private bool TryExecute(int thread, int signal)
     {
-        if (_processOfThread.Remove(threadId, out int processId) && processId == threadId)
+        if (ThreadTracing.ReadSignal(thread, out Interop.SignalInformation information) != Errno.None || information.Code <= 0
+            || _supervision.Processes.Find(thread) is not { } process)
         {
-            _memory.Forget(threadId);
+            return false;
         }
 
-        if (threadId == _rootId)
-        {
-            _exited.TrySetResult(new ExitStatus(stop.IsExited ? stop.ExitCode : 0, stop.TerminationSignal));
-        }
+        // An instruction that the processor does not have says nothing of its address yet.
+        return (signal == SignalIllegal || process.Mappings.TryFind(information.Address, out _)) && _executor.TryExecute(thread, process);
     }
 
-    private int ProcessOf(int threadId)
+    private void Map(int thread)
     {
-        if (!_processOfThread.TryGetValue(threadId, out int processId))
+        if (_supervision.Processes.Find(thread) is { } process)
         {
-            processId = ThreadStatus.TryRead(threadId, out ThreadStatus status) ? status.ProcessId : threadId;
-            _processOfThread[threadId] = processId;
+            _maps.Execute(thread, process);
         }
 
-        return processId;
+        _ = ThreadTracing.Resume(thread);
     }
+
+    private int ProcessOf(int thread)
+    {
+        if (!_processes.TryGetValue(thread, out int process))
+        {
+            process = ProcessFiles.GetProcessOf(thread);
+            _processes.Add(thread, process);
+        }
+
+        return process;
+    }
+
+    private void LogRefused(string instruction, string reason) => LogRefused(_supervision.Logger, instruction, reason);
+
+    [LoggerMessage(10, LogLevel.Error, "The program accessed a device by {Instruction}, which can't be executed on one here: {Reason}")]
+    private static partial void LogRefused(ILogger logger, string instruction, string reason);
 }

@@ -1,0 +1,64 @@
+using Vfio.Abi;
+using Vfio.Linux;
+
+namespace Vfio.Run;
+
+/// <content>Regions as programs can map them.</content>
+internal sealed partial class CallServer
+{
+    private const uint BarCount = 6;
+    private const ulong PageSize = 4096;
+
+    /// <summary>
+    /// As the core answers, but for what can be mapped: with a tracer all of a region can, as what is no memory is trapped; without one nothing can.
+    /// </summary>
+    private IoResult RegionInfo(SupervisedProcess process, OpenFile file, VfioDeviceFile device, UserArgument argument, ulong call)
+    {
+        Errno error = argument.ReadExtensible(RegionInfoText.Minimum, out vfio_region_info asked, out uint argsz);
+        if (error != Errno.None)
+        {
+            return error;
+        }
+
+        RegionInfoText text = new();
+        IoResult result = text.Ask(device, asked.index);
+        if (result.IsError)
+        {
+            return result;
+        }
+
+        bool isMappable = _supervision.TrapsRegisters && asked.index < BarCount && text.Size >= PageSize && text.IsAccessible;
+        if (isMappable)
+        {
+            OfferMemory(process, file, device, text, call);
+        }
+
+        text.SetMappable(isMappable);
+        return text.Reply(argument, argsz);
+    }
+
+    /// <summary>Gives the program the memory that parts of a region are, for the tracer to map when the program maps the region.</summary>
+    private void OfferMemory(SupervisedProcess process, OpenFile file, VfioDeviceFile device, RegionInfoText text, ulong call)
+    {
+        foreach ((ulong offset, ulong length) in text.MemoryAreas())
+        {
+            MemoryProtection protection = text.IsWritable ? MemoryProtection.ReadWrite : MemoryProtection.Read;
+            file.Memory ??= new DeviceMemory();
+            if (file.Memory.TryAdd(device, text.Offset + offset, length, protection) is not { } part)
+            {
+                continue;
+            }
+
+            // From above: these are the supervisor's own.
+            for (int number = _range.End - 1; number > _range.First && part.Number < 0; number--)
+            {
+                if (ProcessFiles.TryIdentify(process.Id, number, out _) != Errno.None)
+                {
+                    IoResult given = _listener.TryGive(call, part.Memory.Descriptor, number, closeOnExec: true);
+                    part.Number = given.IsError ? -1 : number;
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+using System.Collections.Concurrent;
+using Vfio.Abi;
+using Vfio.Linux;
+
+namespace Vfio.Run;
+
+/// <summary>The processes of the program, by their threads.</summary>
+internal sealed class ProcessTable(OpenFileTable files, EventLoop loop) : IDisposable
+{
+    private readonly ConcurrentDictionary<int, SupervisedProcess> _byThread = new();
+    private readonly Dictionary<int, (SupervisedProcess Process, IDisposable Watch)> _processes = [];
+    private readonly Lock _lock = new();
+
+    /// <summary>The process of a thread; null when it is gone.</summary>
+    public SupervisedProcess? Find(int threadId)
+    {
+        if (_byThread.TryGetValue(threadId, out SupervisedProcess? known))
+        {
+            return known;
+        }
+
+        int id = ProcessFiles.GetProcessOf(threadId);
+        if (id == 0)
+        {
+            return null;
+        }
+
+        lock (_lock)
+        {
+            if (!_processes.TryGetValue(id, out (SupervisedProcess Process, IDisposable Watch) entry))
+            {
+                if (ProcessDescriptor.TryOpen(id, out ProcessDescriptor? descriptor) != Errno.None)
+                {
+                    return null;
+                }
+
+                SupervisedProcess process = new(id, descriptor!, files, new SupervisedMappings(id, files));
+                entry = (process, loop.Register(descriptor!.Descriptor, EventLoopEvents.Read, _ => Remove(process)));
+                _processes.Add(id, entry);
+            }
+
+            _byThread[threadId] = entry.Process;
+            return entry.Process;
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            foreach ((SupervisedProcess process, IDisposable watch) in _processes.Values)
+            {
+                watch.Dispose();
+                process.Dispose();
+            }
+
+            _processes.Clear();
+            _byThread.Clear();
+        }
+    }
+
+    private void Remove(SupervisedProcess process)
+    {
+        lock (_lock)
+        {
+            if (!_processes.Remove(process.Id, out (SupervisedProcess Process, IDisposable Watch) entry))
+            {
+                return;
+            }
+
+            entry.Watch.Dispose();
+            foreach ((int thread, SupervisedProcess owner) in _byThread)
+            {
+                if (ReferenceEquals(owner, process))
+                {
+                    _byThread.TryRemove(thread, out _);
+                }
+            }
+        }
+
+        process.Dispose();
+    }
+}

@@ -1,0 +1,81 @@
+using Microsoft.Extensions.Logging;
+
+namespace Vfio.Run;
+
+/// <summary>What all threads of a supervisor share.</summary>
+internal sealed partial class Supervision : IDisposable
+{
+    private readonly ILogger _logger;
+    private readonly DirectoryInfo _folder;
+    private int _closes;
+
+    public Supervision(ProgramBus bus, RunOptions options)
+    {
+        Host = bus.Host;
+        _logger = Host.Options.LoggerFactory.CreateLogger("Vfio.Run");
+        _folder = Directory.CreateTempSubdirectory("vfio-run-");
+        Files = new OpenFileTable(Host.EventLoop, _folder);
+        Processes = new ProcessTable(Files, Host.EventLoop);
+        Tree = new ProgramTree(bus);
+        Mirror = new MirrorFolder(_folder.CreateSubdirectory("root"));
+        TrapsRegisters = options.TrapsRegisters;
+        Trace = options.Trace is { } writer ? new CallTrace(writer) : null;
+    }
+
+    public VfioHost Host { get; }
+
+    public OpenFileTable Files { get; }
+
+    public ProcessTable Processes { get; }
+
+    public ProgramTree Tree { get; }
+
+    public MirrorFolder Mirror { get; }
+
+    public CallTrace? Trace { get; }
+
+    public bool TrapsRegisters { get; }
+
+    /// <summary>The program has ended, and nothing is to be served any more.</summary>
+    public bool HasEnded { get; set; }
+
+    public ILogger Logger => _logger;
+
+    /// <summary>A descriptor is about to be closed.</summary>
+    public void NoteClose() => Volatile.Write(ref _closes, 1);
+
+    /// <summary>Closes what lost its last descriptor before now, so that the program's next call finds it closed.</summary>
+    /// <param name="always">Also when no close was seen, which the end of a process makes as well.</param>
+    public void TakeClosed(bool always = false)
+    {
+        if (always || Volatile.Read(ref _closes) != 0)
+        {
+            Volatile.Write(ref _closes, 0);
+            Files.TakeClosed();
+        }
+    }
+
+    public void WarnOfDuplicate(int number) => LogDuplicate(number);
+
+    public void Dispose()
+    {
+        HasEnded = true;
+        Files.TakeClosed();
+        Processes.Dispose();
+        Files.Dispose();
+        try
+        {
+            _folder.Delete(recursive: true);
+        }
+        catch (IOException exception)
+        {
+            LogFolder(_folder.FullName, exception.Message);
+        }
+    }
+
+    [LoggerMessage(1, LogLevel.Warning, "The program duplicated a descriptor of VFIO to {Number}: reads and writes of that one are not seen here, only ioctls.")]
+    private partial void LogDuplicate(int number);
+
+    [LoggerMessage(2, LogLevel.Warning, "The folder {Folder} could not be removed: {Reason}")]
+    private partial void LogFolder(string folder, string reason);
+}
