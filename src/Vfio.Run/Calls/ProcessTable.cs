@@ -46,29 +46,32 @@ internal sealed class ProcessTable(OpenFileTable files, EventLoop loop) : IDispo
 
     public void Dispose()
     {
+        (SupervisedProcess Process, IDisposable Watch)[] left;
         lock (_lock)
         {
-            foreach ((SupervisedProcess process, IDisposable watch) in _processes.Values)
-            {
-                watch.Dispose();
-                process.Dispose();
-            }
-
+            left = [.. _processes.Values];
             _processes.Clear();
             _byThread.Clear();
+        }
+
+        // Not under the lock: a callback that waits for it would be waited for.
+        foreach ((SupervisedProcess process, IDisposable watch) in left)
+        {
+            watch.Dispose();
+            process.Dispose();
         }
     }
 
     private void Remove(SupervisedProcess process)
     {
+        (SupervisedProcess Process, IDisposable Watch) entry;
         lock (_lock)
         {
-            if (!_processes.Remove(process.Id, out (SupervisedProcess Process, IDisposable Watch) entry))
+            if (!_processes.Remove(process.Id, out entry))
             {
                 return;
             }
 
-            entry.Watch.Dispose();
             foreach ((int thread, SupervisedProcess owner) in _byThread)
             {
                 if (ReferenceEquals(owner, process))
@@ -78,6 +81,7 @@ internal sealed class ProcessTable(OpenFileTable files, EventLoop loop) : IDispo
             }
         }
 
+        entry.Watch.Dispose();
         process.Dispose();
     }
 }

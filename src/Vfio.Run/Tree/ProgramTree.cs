@@ -57,9 +57,12 @@ internal sealed class ProgramTree
             VirtualNode? node = directory.List().FirstOrDefault(child => child.Name == name);
             switch (node)
             {
+                case null when IsOwned(PathOf(walked)):
+                    return new Resolution(ResolutionKind.Missing, null, $"{PathOf(walked)}/{name}");
                 case null:
-                    string missing = PathOf(walked);
-                    return new Resolution(IsOwned(missing) ? ResolutionKind.Missing : ResolutionKind.Systems, null, $"{missing}/{name}");
+                    // The system's: what is in it is not ours, but the way may lead back.
+                    walked.Add(new VirtualDirectory(name, static () => []));
+                    break;
                 case VirtualLink link when left.Count > 0 || follows:
                     if (++links > MaximumLinks)
                     {
