@@ -36,8 +36,8 @@ public sealed class ProcessTests
     {
         RunResult result = await SupervisedRun.RunWithAsync([], ["/bin/sh", "-c", $"'{SupervisedRun.Tool}' run --device edu@06:0d.0 -- /usr/bin/yes | head -n 1"]);
         Assert.Contains("EBUSY", result.Error, StringComparison.Ordinal); // A supervisor in a supervisor.
-        using Process pipe = Process.Start(new ProcessStartInfo(
-            "/bin/bash", ["-c", $"'{SupervisedRun.Tool}' run --device edu@06:0d.0 -- {TestPrograms.Get("ends")} pipe | head -n 1; echo ${{PIPESTATUS[0]}}"]) { RedirectStandardOutput = true })!;
+        string command = $"'{SupervisedRun.Tool}' run --device edu@06:0d.0 -- {TestPrograms.Get("ends")} pipe | head -n 1; echo ${{PIPESTATUS[0]}}";
+        using Process pipe = Process.Start(new ProcessStartInfo("/bin/bash", ["-c", command]) { RedirectStandardOutput = true })!;
         Assert.Equal("text\n141\n", await pipe.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken));
     }
 
