@@ -13,6 +13,12 @@ public sealed class FlowTests
     public async Task Program_of_the_documentation_runs(string name, bool isStatic, bool asNobody)
         => (await SupervisedRun.RunWithAsync(["--device", "edu@06:0d.0"], [TestPrograms.Get(name, isStatic)], asNobody)).ShouldSucceed();
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Program_of_the_documentation_runs_as_on_power(bool asNobody)
+        => (await SupervisedRun.RunWithAsync(["--device", "edu@06:0d.0", "--spapr"], [TestPrograms.Get("spapr", isStatic: true)], asNobody)).ShouldSucceed();
+
     [Fact]
     public async Task Sysfs_and_dev_show_the_devices() => (await SupervisedRun.RunAsync(TestPrograms.Get("tree"))).ShouldSucceed();
 

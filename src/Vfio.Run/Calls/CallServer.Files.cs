@@ -26,7 +26,7 @@ internal sealed partial class CallServer
         uint command = (uint)call[1];
 
         // Of containers memory may also be a device's that the program has mapped; the check is the core's own for iommufd.
-        IUserMemory memory = file.File is VfioContainer ? new CallerMemoryWithDevices(process, process.Memory) : process.Memory;
+        IUserMemory memory = file.File is VfioContainer ? process.Memory.WithDevices : process.Memory;
         UserArgument argument = new(memory, call[2], _files);
         if (file.Device is { } device)
         {

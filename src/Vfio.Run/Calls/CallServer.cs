@@ -66,6 +66,12 @@ internal sealed partial class CallServer
                 _listener.Continue(call.Id);
             }
         }
+        catch (Exception exception) when (exception is not ObjectDisposedException)
+        {
+            // A mistake of a device or of ours: the program gets an error, and the others go on.
+            _supervision.LogMistake(call.Number, exception);
+            _listener.Fail(call.Id, Errno.EIO);
+        }
         finally
         {
             _files.End();

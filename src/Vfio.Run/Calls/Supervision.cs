@@ -78,4 +78,7 @@ internal sealed partial class Supervision : IDisposable
 
     [LoggerMessage(2, LogLevel.Warning, "The folder {Folder} could not be removed: {Reason}")]
     private partial void LogFolder(string folder, string reason);
+
+    [LoggerMessage(3, LogLevel.Error, "Serving the system call {Number} failed; the program gets EIO.")]
+    public partial void LogMistake(int number, Exception exception);
 }

@@ -10,6 +10,11 @@ internal sealed class CallerMemory(SupervisedProcess process) : IPinnableUserMem
 {
     private const ulong PageSize = 4096;
     private volatile bool _isLost;
+    private CallerMemoryWithDevices? _withDevices;
+
+    /// <summary>The same memory with the devices that are mapped in it. One object, as containers know a process by its memory.</summary>
+    public CallerMemoryWithDevices WithDevices
+        => _withDevices ?? Interlocked.CompareExchange(ref _withDevices, new CallerMemoryWithDevices(process, this), null) ?? _withDevices!;
 
     public int ProcessId => process.Id;
 

@@ -5,7 +5,8 @@ namespace Vfio.Run;
 
 /// <summary>The PCI bus that a program finds: functions that stand on it, bound to vfio-pci or not.</summary>
 /// <param name="host">The host that their devices are registered at.</param>
-public sealed class ProgramBus(VfioHost host) : IAsyncDisposable
+/// <param name="hardware">Makes the IOMMU in front of each group; null for simulated ones without limits.</param>
+public sealed class ProgramBus(VfioHost host, Func<IIommuHardware>? hardware = null) : IAsyncDisposable
 {
     private readonly Lock _lock = new();
     private readonly SortedDictionary<string, ProgramFunction> _functions = new(StringComparer.Ordinal);
@@ -63,12 +64,12 @@ public sealed class ProgramBus(VfioHost host) : IAsyncDisposable
     {
         if (number is not { } shared)
         {
-            return Host.CreateIommuGroup();
+            return Host.CreateIommuGroup(null, hardware?.Invoke());
         }
 
         if (!_groups.TryGetValue(shared, out IommuGroup? group))
         {
-            _groups.Add(shared, group = Host.CreateIommuGroup());
+            _groups.Add(shared, group = Host.CreateIommuGroup(null, hardware?.Invoke()));
         }
 
         return group;

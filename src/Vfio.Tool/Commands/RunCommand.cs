@@ -24,12 +24,13 @@ internal static class RunCommand
         Option<bool> noTrap = new("--no-mmio-trap") { Description = "Offer no BAR for mapping, so that no ptrace is needed and a debugger can attach" };
         Option<bool> noIommu = new("--noiommu") { Description = "Devices without an IOMMU, as with enable_unsafe_noiommu_mode" };
         Option<int?> group = new("--group") { Description = "Put all devices into one IOMMU group, which this number stands for", HelpName = "NUMBER" };
+        Option<bool> spapr = new("--spapr") { Description = "IOMMUs of POWER machines: containers of the sPAPR TCE types, with error handling" };
         Option<bool> testOperations = new("--test-ops") { Description = "Offer the operations by which programs test iommufd itself (IOMMU_TEST_OP_*)" };
         Option<LogLevel> level = CommonOptions.LogLevel();
         Argument<string[]> program = new("program") { Description = "The program and its arguments, behind --", Arity = ArgumentArity.OneOrMore };
         Command command = new("run", "Run an unmodified program that uses VFIO on devices of this process: no root, no module, no IOMMU.")
         {
-            devices, config, trace, output, noTrap, noIommu, group, testOperations, level, program,
+            devices, config, trace, output, noTrap, noIommu, group, spapr, testOperations, level, program,
         };
         command.SetAction(async result =>
         {
@@ -42,7 +43,13 @@ internal static class RunCommand
                 RequestInterval = TimeSpan.FromSeconds(1),
                 IommufdExtension = result.GetValue(testOperations) ? new IommufdTestCommands() : null,
             });
-            await using ProgramBus bus = new(host);
+            if (result.GetValue(spapr))
+            {
+                host.RegisterIommuDriver(new SpaprDriver(host));
+            }
+
+            await using ProgramBus bus = new(
+                host, result.GetValue(spapr) ? static () => new SimulatedSpaprTableGroup { Endpoint = new SpaprEndpoint() } : null);
             foreach (RunDevice device in wanted)
             {
                 ProgramFunction function = bus.Add(device.Address, device.Create, result.GetValue(group));

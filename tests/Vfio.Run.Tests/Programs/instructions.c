@@ -51,7 +51,7 @@ static void same(const char *name, int line)
 		char *at[2] = { memory + 64, (char *)bar + 64 }; \
 		prepare(); \
 		for (int i = 0; i < 2; i++) \
-			__asm__ volatile(load " (%0), %%" register "\n\t" store " %%" register ", (%1)\n\t" store " %%" register ", 64(%0)" \
+			__asm__ volatile("pxor %%xmm0, %%xmm0\n\t" load " (%0), %%" register "\n\t" store " %%" register ", (%1)\n\t" store " %%" register ", 64(%0)" \
 				: : "r"(at[i]), "r"(out[i]) : "memory", "xmm0", "xmm1"); \
 		CHECK(!memcmp(out[0], out[1], 64)); \
 		same(load, __LINE__); \
