@@ -14,6 +14,16 @@ public sealed class RegisterTests
         Assert.InRange(int.Parse(result.Output.Split(' ')[0], CultureInfo.InvariantCulture), 90, 200);
     }
 
+    /// <summary>Every form that the processor has for integers, SSE, AVX, AVX-512 with masks, x87 and MMX, in random states, at six alignments.</summary>
+    [Fact]
+    public async Task Forms_of_instructions_leave_registers_flags_and_memory_as_on_memory()
+    {
+        RunResult result = await SupervisedRun.RunWithAsync(["--device", "bench@06:0d.0"], [TestPrograms.Get("forms")]);
+        Assert.True(result.Status == 0 && result.Error.Length == 0, $"{result.Status} {result.Output} {result.Error}");
+        Assert.Contains(" 0 failures", result.Output, StringComparison.Ordinal);
+        TestContext.Current.TestOutputHelper!.WriteLine(result.Output);
+    }
+
     [Fact]
     public async Task Without_traps_no_region_is_offered_for_mapping()
     {

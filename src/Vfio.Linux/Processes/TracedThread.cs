@@ -90,8 +90,6 @@ internal static unsafe class ThreadTracing
 
     public static Errno ResumeToSystemCall(int threadId) => Ask(Interop.TraceSystemCall, threadId, 0, 0);
 
-    public static Errno Step(int threadId) => Ask(Interop.TraceSingleStep, threadId, 0, 0);
-
     /// <summary>Leaves it stopped, as the job control that stopped it wants.</summary>
     public static Errno Listen(int threadId) => Ask(Interop.TraceListen, threadId, 0, 0);
 
@@ -113,6 +111,32 @@ internal static unsafe class ThreadTracing
         }
     }
 
+    /// <summary>Reads the extended state (x87, SSE, AVX, …) in the processor's standard format (Intel SDM 1 §13.4).</summary>
+    /// <param name="threadId">The thread.</param>
+    /// <param name="state">Room for it.</param>
+    /// <param name="length">How many bytes were filled.</param>
+    public static Errno ReadExtended(int threadId, Span<byte> state, out int length)
+    {
+        // SAFETY: the kernel writes no more than the vector's length, which is the span's.
+        fixed (byte* place = state)
+        {
+            Interop.IoVector vector = new() { Base = place, Length = (nuint)state.Length };
+            Errno error = Ask(Interop.TraceGetRegisterSet, threadId, Interop.RegisterSetExtended, (nint)(&vector));
+            length = (int)vector.Length;
+            return error;
+        }
+    }
+
+    /// <summary>Writes the extended state, with the length that it was read with.</summary>
+    public static Errno WriteExtended(int threadId, ReadOnlySpan<byte> state)
+    {
+        fixed (byte* place = state)
+        {
+            Interop.IoVector vector = new() { Base = place, Length = (nuint)state.Length };
+            return Ask(Interop.TraceSetRegisterSet, threadId, Interop.RegisterSetExtended, (nint)(&vector));
+        }
+    }
+
     public static Errno ReadSignal(int threadId, out Interop.SignalInformation information)
     {
         fixed (Interop.SignalInformation* pointer = &information)
@@ -129,10 +153,6 @@ internal static unsafe class ThreadTracing
             return Ask(Interop.TraceGetEventMessage, threadId, 0, (nint)pointer);
         }
     }
-
-    /// <summary>Sends a signal to one thread.</summary>
-    public static void Signal(int processId, int threadId, int signal)
-        => _ = Interop.SystemCall(Interop.CallSignalThread, processId, threadId, signal, 0);
 
     private static Errno Ask(nint request, int threadId, nint address, nint data)
         => Interop.Trace(request, threadId, address, data) < 0 ? Interop.LastError : Errno.None;

@@ -1,148 +1,161 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
-using Vfio.Abi;
 using Vfio.Linux;
+using static Iced.Intel.AssemblerRegisters;
 
 namespace Vfio.Run;
 
-/// <summary>Executes the instruction of a stopped thread that accesses a device.</summary>
+/// <summary>
+/// Has the processor execute single instructions of a program in this process: with the program's registers, and with an operand in memory that the tracer
+/// filled. What an instruction does is thereby right by construction, flags and rounding included, and nothing is put into the program.
+/// </summary>
 /// <remarks>
-/// Plain moves, which nearly all accesses are, are done here. Everything else is executed by the processor on a copy of the device's content, one instruction
-/// in a page of the tracer's, with the memory operand redirected; what it wrote goes to the device. String instructions are done here piece by piece.
-/// An access that is wider than the bus becomes several, in rising order.
+/// Only instructions that <see cref="InstructionAnalysis"/> lets through may come here: one operand in memory, no control flow, no stack, no privilege.
+/// They have been executed by the processor up to the access of their operand, so it knows them, and operands have the alignment they need.
 /// </remarks>
-internal sealed class InstructionExecutor(ProgramPages pages, Action<string, string> refused)
+internal sealed unsafe class InstructionExecutor : IDisposable
 {
-    private const int LongestInstruction = 15;
-    private const ulong PageSize = 4096;
-    private const int MaximumCached = 4096;
-    private readonly Dictionary<ulong, DecodedInstruction> _decoded = [];
-    private readonly InstructionStepper _stepper = new(pages);
-    private readonly RegisterReader _reader = new();
+    private const int SlotLength = 512;
+    private const int Slots = 1024;
 
-    /// <summary>Executes the instruction, and lets the thread go on behind it.</summary>
-    /// <returns>False to let the program have the signal.</returns>
-    public bool TryExecute(int thread, SupervisedProcess process)
+    /// <summary>x87, SSE, AVX, and the three components of AVX-512.</summary>
+    private const int Components = 0xE7;
+
+    private static readonly AssemblerRegister64[] s_saved = [rbx, rbp, r12, r13, r14, r15];
+
+    private static readonly AssemblerRegister64[] s_registers =
+        [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15];
+
+    private readonly MemoryMapping _memory;
+    private int _next;
+
+    /// <summary>Makes an executor without any instruction.</summary>
+    /// <exception cref="LinuxException">The system gives no memory that is writable and executable.</exception>
+    internal InstructionExecutor()
     {
-        Span<byte> buffer = stackalloc byte[LongestInstruction];
-        if (ThreadTracing.Read(thread, out ThreadRegisters registers) != Errno.None)
-        {
-            return true; // It is gone.
-        }
-
-        ReadOnlySpan<byte> code = ReadCode(process, registers.Rip, buffer);
-        if (code.IsEmpty)
-        {
-            return false;
-        }
-
-        DecodedInstruction decoded = Decode(code, registers.Rip);
-        Instruction instruction = decoded.Instruction;
-        if (decoded.Move != MoveKind.None)
-        {
-            return TryMove(thread, process, decoded, ref registers);
-        }
-
-        if (instruction.Mnemonic is Mnemonic.Movdir64b or Mnemonic.Enqcmd or Mnemonic.Enqcmds)
-        {
-            return PortalStore.TryExecute(thread, process, in instruction, ref registers);
-        }
-
-        if (instruction.IsStringInstruction)
-        {
-            return Finish(StringExecutor.TryExecute(process, in instruction, ref registers), thread, in registers, decoded, "its addresses are neither a device's nor memory's, or it compares");
-        }
-
-        if (decoded.MemoryOperand < 0 || decoded.Size == 0)
-        {
-            refused(decoded.ToString(), "it has no memory operand of a fixed size");
-            return false;
-        }
-
-        string? reason = _stepper.Execute(thread, process, decoded, _reader.AddressOf(in instruction, decoded.MemoryOperand, ref registers), ref registers);
-        if (reason is null)
-        {
-            return true;
-        }
-
-        refused(decoded.ToString(), reason);
-        return false;
+        MemoryMapping.TryMapAnonymous(SlotLength * Slots, MemoryProtection.ReadWrite | MemoryProtection.Execute, out MemoryMapping? memory)
+            .ThrowIfError("map memory for instructions, writable and executable");
+        _memory = memory!;
     }
 
-    private bool TryMove(int thread, SupervisedProcess process, DecodedInstruction decoded, ref ThreadRegisters registers)
+    /// <summary>Whether no further instruction fits.</summary>
+    internal bool IsFull => _next == Slots;
+
+    public void Dispose() => _memory.Dispose();
+
+    /// <summary>Forgets all instructions.</summary>
+    internal void Clear() => _next = 0;
+
+    /// <summary>Makes an instruction ready for execution.</summary>
+    /// <param name="instruction">Its executed form.</param>
+    /// <param name="isExtended">Whether it takes or changes more than the general registers.</param>
+    /// <returns>What <see cref="Execute"/> takes, valid until <see cref="Clear"/>; 0 when it has no encoding.</returns>
+    internal nint Prepare(in Instruction instruction, bool isExtended)
     {
-        Instruction instruction = decoded.Instruction;
-        ulong address = _reader.AddressOf(in instruction, decoded.MemoryOperand, ref registers);
-        Span<byte> bytes = stackalloc byte[8];
-        int size = decoded.Size;
-        switch (decoded.Move)
+        Assembler code = new(64);
+        Enter(code, isExtended);
+        code.AddInstruction(instruction);
+        Leave(code, isExtended);
+        byte* slot = _memory.Pointer + (_next * SlotLength);
+        using MemoryStream stream = new(SlotLength);
+        if (!code.TryAssemble(new StreamCodeWriter(stream), (ulong)slot, out _, out _) || stream.Length > SlotLength)
         {
-            case MoveKind.Load or MoveKind.LoadSigned:
-                bytes.Clear();
-                if (!ProgramBytes.TryRead(process, address, bytes[..size]))
-                {
-                    return false;
-                }
-
-                ulong value = BitConverter.ToUInt64(bytes);
-                int unused = 64 - (8 * size);
-                RegisterFile.Set(ref registers, instruction.Op0Register, decoded.Move == MoveKind.Load ? value : (ulong)((long)(value << unused) >> unused));
-                break;
-            default:
-                ulong stored = decoded.Move == MoveKind.Store ? RegisterFile.Get(ref registers, instruction.Op1Register) : instruction.GetImmediate(1);
-                _ = BitConverter.TryWriteBytes(bytes, stored);
-                if (!ProgramBytes.TryWrite(process, address, bytes[..size]))
-                {
-                    return false;
-                }
-
-                break;
+            return 0;
         }
 
-        registers.Rip = instruction.NextIP;
-        _ = ThreadTracing.Write(thread, in registers);
-        _ = ThreadTracing.Resume(thread);
-        return true;
+        // SAFETY: the slot is inside the mapping, and the code was just seen to fit.
+        stream.GetBuffer().AsSpan(0, (int)stream.Length).CopyTo(new Span<byte>(slot, SlotLength));
+        _next++;
+        return (nint)slot;
     }
 
-    private bool Finish(bool done, int thread, in ThreadRegisters registers, DecodedInstruction decoded, string reason)
+    /// <summary>Executes a prepared instruction.</summary>
+    /// <param name="code">What <see cref="Prepare"/> gave.</param>
+    /// <param name="frame">The program's state, changed as the instruction does.</param>
+    internal static void Execute(nint code, ExecutionFrame* frame)
     {
-        if (!done)
-        {
-            refused(decoded.ToString(), reason);
-            return false;
-        }
-
-        _ = ThreadTracing.Write(thread, in registers);
-        _ = ThreadTracing.Resume(thread);
-        return true;
+        // SAFETY: the code keeps the registers that a function must keep, the stack, and the floating-point unit's modes; it touches the frame, the extended
+        // state that the frame names, and the operand, all of which the caller owns.
+        ((delegate* unmanaged<ExecutionFrame*, void>)code)(frame);
     }
 
-    private DecodedInstruction Decode(ReadOnlySpan<byte> code, ulong address)
+    private static void Enter(Assembler code, bool isExtended)
     {
-        if (_decoded.TryGetValue(address, out DecodedInstruction? known) && known.Has(code))
+        foreach (AssemblerRegister64 register in s_saved)
         {
-            return known;
+            code.push(register);
         }
 
-        if (_decoded.Count >= MaximumCached)
+        code.push(rdi);
+        if (isExtended)
         {
-            _decoded.Clear();
+            code.stmxcsr(__dword_ptr[rdi + Offset(nameof(ExecutionFrame.OwnMxcsr))]);
+            code.fnstcw(__word_ptr[rdi + Offset(nameof(ExecutionFrame.OwnControlWord))]);
+            SelectComponents(code);
+            code.xrstor64(__[rcx]);
         }
 
-        DecodedInstruction decoded = new(code, address);
-        _decoded[address] = decoded;
-        return decoded;
+        code.push(__qword_ptr[rdi + FlagsOffset]);
+        code.popfq();
+        for (int i = 0; i < s_registers.Length; i++)
+        {
+            if (s_registers[i] != rsp && s_registers[i] != rdi)
+            {
+                code.mov(s_registers[i], __qword_ptr[rdi + TrappedInstruction.SlotOffset(i)]);
+            }
+        }
+
+        code.mov(rdi, __qword_ptr[rdi + TrappedInstruction.SlotOffset(7)]);
     }
 
-    private static ReadOnlySpan<byte> ReadCode(SupervisedProcess process, ulong address, Span<byte> buffer)
+    private static void Leave(Assembler code, bool isExtended)
     {
-        if (process.Memory.Read(address, buffer) == Errno.None)
+        // Nothing up to pushfq changes a flag.
+        code.xchg(__qword_ptr[rsp], rdi);
+        for (int i = 0; i < s_registers.Length; i++)
         {
-            return buffer;
+            if (s_registers[i] != rsp && s_registers[i] != rdi)
+            {
+                code.mov(__qword_ptr[rdi + TrappedInstruction.SlotOffset(i)], s_registers[i]);
+            }
         }
 
-        // It may stand at the end of its page, with nothing behind.
-        int left = (int)Math.Min(PageSize - (address % PageSize), (ulong)buffer.Length);
-        return process.Memory.Read(address, buffer[..left]) == Errno.None ? buffer[..left] : default;
+        code.pop(rax);
+        code.mov(__qword_ptr[rdi + TrappedInstruction.SlotOffset(7)], rax);
+        code.pushfq();
+        code.pop(__qword_ptr[rdi + FlagsOffset]);
+        code.cld();
+        if (isExtended)
+        {
+            SelectComponents(code);
+            code.xsave64(__[rcx]);
+            if (Avx.IsSupported)
+            {
+                code.vzeroupper();
+            }
+
+            code.fninit();
+            code.ldmxcsr(__dword_ptr[rdi + Offset(nameof(ExecutionFrame.OwnMxcsr))]);
+            code.fldcw(__word_ptr[rdi + Offset(nameof(ExecutionFrame.OwnControlWord))]);
+        }
+
+        for (int i = s_saved.Length - 1; i >= 0; i--)
+        {
+            code.pop(s_saved[i]);
+        }
+
+        code.ret();
     }
+
+    private static void SelectComponents(Assembler code)
+    {
+        code.mov(rcx, __qword_ptr[rdi + Offset(nameof(ExecutionFrame.ExtendedState))]);
+        code.mov(eax, Components);
+        code.xor(edx, edx);
+    }
+
+    private static int FlagsOffset { get; } = (int)Marshal.OffsetOf<ThreadRegisters>(nameof(ThreadRegisters.Flags));
+
+    private static int Offset(string field) => (int)Marshal.OffsetOf<ExecutionFrame>(field);
 }

@@ -5,19 +5,16 @@ namespace Vfio.Run;
 
 /// <summary>Executes mmap of devices: what is memory is mapped as the device's memory, all else as a file that traps.</summary>
 /// <remarks>The thread is stopped where the filter saw its call, and resumed by the caller.</remarks>
-internal sealed class MapExecutor(ProgramPages pages)
+internal static class MapExecutor
 {
     private const uint BarCount = 6;
     private const ulong MapShared = 1;
-    private const ulong MapPrivate = 2;
     private const ulong MapFixed = 0x10;
-    private const ulong MapAnonymous = 0x20;
-    private const ulong ProtectionAll = 7;
     private const ulong KindMask = 3;
     private const ulong PageMask = 4095;
     private const ulong FirstError = unchecked((ulong)-4095L);
 
-    public void Execute(int thread, SupervisedProcess process)
+    public static void Execute(int thread, SupervisedProcess process)
     {
         if (ThreadTracing.Read(thread, out ThreadRegisters call) != Errno.None || process.Find((int)call.R8) is not { } file)
         {
@@ -47,15 +44,6 @@ internal sealed class MapExecutor(ProgramPages pages)
             if (part.Number >= 0)
             {
                 _ = Call(thread, in done, SystemCall.Map, done.Rax + (start - call.R9), end - start, call.Rdx, MapShared | MapFixed, (ulong)part.Number, part.Memory.Offset + (start - part.Position));
-            }
-        }
-
-        if (pages.Find(process.Id) == 0)
-        {
-            ulong made = Call(thread, in done, SystemCall.Map, 0, ProgramPages.Length, ProtectionAll, MapPrivate | MapAnonymous, ulong.MaxValue, 0);
-            if (made < FirstError)
-            {
-                pages.Note(process.Id, made);
             }
         }
 

@@ -17,20 +17,17 @@ internal sealed partial class Tracer : IDisposable
     private const int SignalIllegal = 4;
     private const int SignalTrap = 5;
     private const int SignalBus = 7;
+    private const int SignalFloatingPoint = 8;
     private readonly Supervision _supervision;
     private readonly Dictionary<int, int> _statuses = [];
     private readonly Dictionary<int, int> _processes = [];
-    private readonly ProgramPages _pages = new();
-    private readonly InstructionExecutor _executor;
-    private readonly MapExecutor _maps;
+    private readonly Emulator _emulator = new();
     private readonly ManualResetEventSlim _started = new();
     private Errno _error;
 
     private Tracer(Supervision supervision)
     {
         _supervision = supervision;
-        _executor = new InstructionExecutor(_pages, LogRefused);
-        _maps = new MapExecutor(_pages);
     }
 
     /// <summary>Begins to trace a process that has one thread.</summary>
@@ -59,6 +56,7 @@ internal sealed partial class Tracer : IDisposable
 
     private void Run(int processId)
     {
+        using Emulator emulator = _emulator;
         _error = ThreadTracing.TrySeize(processId);
         _started.Set();
         if (_error != Errno.None)
@@ -94,23 +92,15 @@ internal sealed partial class Tracer : IDisposable
                 _ = ThreadTracing.Detach(thread);
                 break;
             case TraceEvent.Exec:
-                _pages.Forget(thread);
                 _processes.Remove(thread);
                 _supervision.Processes.Find(thread)?.Executed();
                 _ = ThreadTracing.Resume(thread);
                 break;
-            case TraceEvent.Fork:
-            case TraceEvent.VFork:
-            case TraceEvent.Clone:
-                if (ThreadTracing.ReadMessage(thread, out ulong made) == Errno.None)
-                {
-                    _pages.Inherit(ProcessOf(thread), ProcessOf((int)made));
-                }
-
-                _ = ThreadTracing.Resume(thread);
-                break;
             case TraceEvent.Filter:
                 Map(thread);
+                break;
+            case TraceEvent.Fork or TraceEvent.VFork or TraceEvent.Clone:
+                _ = ThreadTracing.Resume(thread);
                 break;
             case TraceEvent.Stop:
                 _ = signal == SignalTrap ? ThreadTracing.Resume(thread) : ThreadTracing.Listen(thread);
@@ -143,14 +133,33 @@ internal sealed partial class Tracer : IDisposable
         }
 
         // An instruction that the processor does not have says nothing of its address yet.
-        return (signal == SignalIllegal || process.Mappings.TryFind(information.Address, out _)) && _executor.TryExecute(thread, process);
+        EmulationResult result = signal == SignalIllegal
+            ? _emulator.TryEmulateUnknown(thread, process)
+            : _emulator.TryEmulate(thread, process, information.Address);
+        switch (result)
+        {
+            case EmulationResult.Done or EmulationResult.Gone:
+                _ = ThreadTracing.Resume(thread);
+                return true;
+            case EmulationResult.DivideError:
+                _ = ThreadTracing.Resume(thread, SignalFloatingPoint);
+                return true;
+            case EmulationResult.NotTrapped:
+                return false;
+            default:
+                LogRefused(
+                    _supervision.Logger,
+                    _emulator.Last?.ToString() ?? $"code at 0x{information.Address:x} that is not of 64 bits or cannot be read",
+                    result == EmulationResult.Failed ? "memory that it also touches is not there" : _emulator.Last?.Refusal ?? "its operand is elsewhere");
+                return false;
+        }
     }
 
     private void Map(int thread)
     {
         if (_supervision.Processes.Find(thread) is { } process)
         {
-            _maps.Execute(thread, process);
+            MapExecutor.Execute(thread, process);
         }
 
         _ = ThreadTracing.Resume(thread);
@@ -166,8 +175,6 @@ internal sealed partial class Tracer : IDisposable
 
         return process;
     }
-
-    private void LogRefused(string instruction, string reason) => LogRefused(_supervision.Logger, instruction, reason);
 
     [LoggerMessage(10, LogLevel.Error, "The program accessed a device by {Instruction}, which can't be executed on one here: {Reason}")]
     private static partial void LogRefused(ILogger logger, string instruction, string reason);

@@ -1,0 +1,123 @@
+using Vfio.Abi;
+using Vfio.Linux;
+
+namespace Vfio.Run;
+
+/// <summary>
+/// Moves an operand between a program's address and a buffer, in the accesses that a host bridge would make: pieces of 8, 4, 2 or 1 bytes, each the largest
+/// that is naturally aligned, in rising order. What is not trapped is memory of the process.
+/// Where a device refuses, a bus reads all ones, and what is written is lost. One instruction at a time.
+/// </summary>
+internal sealed class TrappedTransfer
+{
+    /// <summary>All bytes of the longest operand.</summary>
+    internal const ulong AllBytes = ulong.MaxValue;
+
+    private TrappedAccess _target;
+    private ulong _targetAddress;
+    private bool _isTrapped;
+
+    private SupervisedProcess? _process;
+
+    /// <summary>Looks the first address of an instruction up.</summary>
+    internal bool TryBegin(SupervisedProcess process, ulong address)
+    {
+        _process = process;
+        _targetAddress = address;
+        _isTrapped = process.Mappings.TryFind(address, out _target);
+        return _isTrapped;
+    }
+
+    /// <summary>Whether an address is trapped.</summary>
+    internal bool IsTrapped(ulong address) => Covers(address) || TryBegin(_process!, address);
+
+    /// <summary>Reads an operand.</summary>
+    /// <param name="address">Its address.</param>
+    /// <param name="data">Room for it, at most 64 bytes.</param>
+    /// <param name="enabled">The bytes of it that are accessed, the first one the lowest bit.</param>
+    internal Errno Read(ulong address, Span<byte> data, ulong enabled)
+    {
+        for (int i = 0; i < data.Length;)
+        {
+            int width = WidthAt(address, i, data.Length, enabled);
+            if (width == 0)
+            {
+                i++;
+                continue;
+            }
+
+            Span<byte> piece = data.Slice(i, width);
+            ulong place = address + (ulong)i;
+            if (!IsTrapped(place))
+            {
+                Errno error = ProcessMemory.TryRead(_process!.Id, (nuint)place, piece);
+                if (error != Errno.None)
+                {
+                    return error;
+                }
+            }
+            else if (TargetAt(place).Read(piece) != Errno.None)
+            {
+                piece.Fill(0xFF);
+            }
+
+            i += width;
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary>Writes an operand; as <see cref="Read"/>.</summary>
+    internal Errno Write(ulong address, ReadOnlySpan<byte> data, ulong enabled)
+    {
+        for (int i = 0; i < data.Length;)
+        {
+            int width = WidthAt(address, i, data.Length, enabled);
+            if (width == 0)
+            {
+                i++;
+                continue;
+            }
+
+            Errno error = WritePiece(address + (ulong)i, data.Slice(i, width));
+            if (error != Errno.None)
+            {
+                return error;
+            }
+
+            i += width;
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary>Writes a piece to the one place that it lies in.</summary>
+    internal Errno WritePiece(ulong address, ReadOnlySpan<byte> piece)
+    {
+        if (!IsTrapped(address))
+        {
+            return ProcessMemory.TryWrite(_process!.Id, (nuint)address, piece);
+        }
+
+        _ = TargetAt(address).Write(piece);
+        return Errno.None;
+    }
+
+    private TrappedAccess TargetAt(ulong address) => new(_target.File, _target.Position + (address - _targetAddress), _target.Room - (address - _targetAddress));
+
+    private bool Covers(ulong address) => _isTrapped && address - _targetAddress < _target.Room;
+
+    private static int WidthAt(ulong address, int index, int length, ulong enabled)
+    {
+        for (int width = 8; width > 0; width >>= 1)
+        {
+            ulong bytes = ((1UL << width) - 1) << index;
+            if (((address + (ulong)index) & (ulong)(width - 1)) == 0 && index + width <= length && (enabled & bytes) == bytes)
+            {
+                return width;
+            }
+        }
+
+        return 0;
+    }
+}
