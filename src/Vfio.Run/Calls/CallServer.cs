@@ -55,10 +55,11 @@ internal sealed partial class CallServer
         _files.Begin(process, call.Id);
         try
         {
+            OpenFile? traced = _supervision.Trace is null ? null : CallTrace.FileOf(process, in call);
             IoResult? result = Dispatch(process, in call);
+            _supervision.Trace?.Tell(process, in call, traced, result);
             if (result is { } answer)
             {
-                _supervision.Trace?.Answered(process, in call, answer);
                 Answer(call.Id, answer);
             }
             else

@@ -19,7 +19,7 @@ internal sealed partial class Supervision : IDisposable
         Tree = new ProgramTree(bus);
         Mirror = new MirrorFolder(_folder.CreateSubdirectory("root"));
         TrapsRegisters = options.TrapsRegisters;
-        Trace = options.Trace is { } writer ? new CallTrace(writer) : null;
+        Trace = options.Trace is { } writer ? new CallTrace(writer, Host) : null;
     }
 
     public VfioHost Host { get; }
