@@ -205,7 +205,7 @@ internal static class CallAdvice
             case VfioUapi.VFIO_DEVICE_ATTACH_IOMMUFD_PT when error == Errno.ENOENT:
                 return "pt_id names neither an IOAS nor a page table of the iommufd that the device is bound to";
             case VfioUapi.VFIO_DEVICE_GET_REGION_INFO or VfioUapi.VFIO_DEVICE_GET_IRQ_INFO when error == Errno.EINVAL:
-                return OfSize(process, argument, error, VfioArgument) ?? "the device has no such index: VFIO_DEVICE_GET_INFO tells how many there are";
+                return OfSize(process, argument, error, VfioArgument) ?? "the device has nothing at this index: VFIO_DEVICE_GET_INFO tells how many there can be";
             case VfioUapi.VFIO_DEVICE_SET_IRQS when error is Errno.EINVAL:
                 return OfSize(process, argument, error, VfioArgument)
                     ?? "the vectors lie behind the index's count, exactly one DATA and one ACTION flag are to be set, and another kind of interrupt may be enabled already";

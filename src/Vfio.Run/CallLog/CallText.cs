@@ -100,17 +100,18 @@ internal static class CallText
     }
 
     /// <summary>Writes a call on a descriptor of ours that is no ioctl.</summary>
-    public static void WriteFileCall(StringBuilder text, in SystemCallNotice call, OpenFile file)
+    public static void WriteFileCall(StringBuilder text, SupervisedProcess process, in SystemCallNotice call, OpenFile file)
     {
         string name = SystemCallNames.Get(call.Number);
         WriteDescriptor(text.Append(name).Append('('), (int)call[0], file);
         switch (call.Number)
         {
             case SystemCall.Read or SystemCall.Write or SystemCall.ReadVector or SystemCall.WriteVector:
-                text.Append(CultureInfo.InvariantCulture, $", 0x{call[1]:x}, {call[2]}");
+                WriteBuffer(text, process, in call);
                 break;
             case SystemCall.ReadAt or SystemCall.WriteAt or SystemCall.ReadVectorAt or SystemCall.WriteVectorAt or SystemCall.ReadVectorAt2 or SystemCall.WriteVectorAt2:
-                text.Append(CultureInfo.InvariantCulture, $", 0x{call[1]:x}, {call[2]}, ");
+                WriteBuffer(text, process, in call);
+                text.Append(", ");
                 RegionPosition.Write(text, file, call[3]);
                 break;
             case SystemCall.Close:
@@ -144,6 +145,10 @@ internal static class CallText
         text.Append(')');
     }
 
+    /// <summary>Whether a call reads or writes.</summary>
+    public static bool Transfers(int number) => number is SystemCall.Read or SystemCall.Write or SystemCall.ReadAt or SystemCall.WriteAt or SystemCall.ReadVector
+        or SystemCall.WriteVector or SystemCall.ReadVectorAt or SystemCall.WriteVectorAt or SystemCall.ReadVectorAt2 or SystemCall.WriteVectorAt2;
+
     /// <summary>The kind of a file's commands.</summary>
     public static FileKind KindOf(VfioFile file) => file switch
     {
@@ -164,6 +169,26 @@ internal static class CallText
         {
             text.Append('<').Append(file.Path).Append('>');
         }
+    }
+
+    /// <summary>The value of a small buffer, as registers are, and the address of a large one; and its length.</summary>
+    private static void WriteBuffer(StringBuilder text, SupervisedProcess process, in SystemCallNotice call)
+    {
+        Span<byte> bytes = stackalloc byte[8];
+        bool isVector = call.Number is not (SystemCall.Read or SystemCall.Write or SystemCall.ReadAt or SystemCall.WriteAt);
+        if (isVector || call[2] > (ulong)bytes.Length || call[2] == 0 || process.Memory.Read(call[1], bytes[..(int)call[2]]) != Errno.None)
+        {
+            text.Append(CultureInfo.InvariantCulture, $", 0x{call[1]:x}, {call[2]}");
+            return;
+        }
+
+        ulong value = 0;
+        for (int i = (int)call[2] - 1; i >= 0; i--)
+        {
+            value = (value << 8) | bytes[i];
+        }
+
+        text.Append(CultureInfo.InvariantCulture, $", [0x{value:x}], {call[2]}");
     }
 
     private static void WriteOpenFlags(StringBuilder text, ulong flags)

@@ -42,8 +42,8 @@ internal sealed class CallTrace(TextWriter writer, VfioHost host)
         }
         else
         {
-            CallText.WriteFileCall(text, in call, file);
-            why = error == Errno.None ? null : CallAdvice.OfTransfer(file, error);
+            CallText.WriteFileCall(text, process, in call, file);
+            why = error != Errno.None && CallText.Transfers(call.Number) ? CallAdvice.OfTransfer(file, error) : null;
         }
 
         WriteResult(text, process, in call, result);

@@ -8,7 +8,6 @@ namespace Vfio.Run;
 /// <remarks>Nothing keeps its pages: what the program unmaps is not there any more, also for devices that still have it mapped (a use is EFAULT).</remarks>
 internal sealed class CallerMemory(SupervisedProcess process) : IPinnableUserMemory, IProcessUserMemory
 {
-    private const ulong PageSize = 4096;
     private volatile bool _isLost;
     private CallerMemoryWithDevices? _withDevices;
 
@@ -27,22 +26,7 @@ internal sealed class CallerMemory(SupervisedProcess process) : IPinnableUserMem
     public Errno Write(ulong address, ReadOnlySpan<byte> source)
         => _isLost || ProcessMemory.TryWrite(process.Id, (nuint)address, source) != Errno.None ? Errno.EFAULT : Errno.None;
 
-    public Errno Pin(ulong address, ulong length, bool writable)
-    {
-        Span<byte> probe = stackalloc byte[1];
-        for (ulong offset = 0; offset < length; offset += PageSize)
-        {
-            Errno error = Read(address + offset, probe);
-
-            // A page that is read only can't be for a device that writes. Writing what is there would race with the program, so its mapping tells.
-            if (error != Errno.None || (writable && !process.Mappings.IsWritable(address + offset)))
-            {
-                return Errno.EFAULT;
-            }
-        }
-
-        return Errno.None;
-    }
+    public Errno Pin(ulong address, ulong length, bool writable) => process.Mappings.Check(address, length, writable, takesDevices: false, this);
 
     public void Unpin(ulong address, ulong length)
     {
@@ -52,8 +36,6 @@ internal sealed class CallerMemory(SupervisedProcess process) : IPinnableUserMem
 /// <summary>A process's memory for containers, in which also devices that it has mapped can be the target of DMA.</summary>
 internal sealed class CallerMemoryWithDevices(SupervisedProcess process, CallerMemory memory) : IPinnableUserMemory, IProcessUserMemory
 {
-    private const ulong PageSize = 4096;
-
     public int ProcessId => process.Id;
 
     public Errno Read(ulong address, Span<byte> destination)
@@ -70,18 +52,7 @@ internal sealed class CallerMemoryWithDevices(SupervisedProcess process, CallerM
             : process.Mappings.TryFind(address, out TrappedAccess target) && target.Holds(source.Length) ? target.Write(source) : error;
     }
 
-    public Errno Pin(ulong address, ulong length, bool writable)
-    {
-        for (ulong offset = 0; offset < length; offset += PageSize)
-        {
-            if (!process.Mappings.TryFind(address + offset, out _) && memory.Pin(address + offset, PageSize, writable) != Errno.None)
-            {
-                return Errno.EFAULT;
-            }
-        }
-
-        return Errno.None;
-    }
+    public Errno Pin(ulong address, ulong length, bool writable) => process.Mappings.Check(address, length, writable, takesDevices: true, memory);
 
     public void Unpin(ulong address, ulong length)
     {

@@ -1,64 +1,32 @@
-using System.Diagnostics;
-using System.Globalization;
+using Vfio.Abi;
 using Vfio.Linux;
 
 namespace Vfio.Run;
 
-/// <summary>Where a process has devices mapped, as the kernel tells; what was learned is asked again when it is older than a moment.</summary>
+/// <summary>Where a process has devices mapped, and what its memory allows. The kernel is asked each time, so that nothing of it can be out of date.</summary>
 /// <param name="processId">The process.</param>
 /// <param name="table">The open files.</param>
 internal sealed class SupervisedMappings(int processId, OpenFileTable table)
 {
-    /// <summary>How long an answer of the kernel holds: an access to a mapping that was changed less ago would be a race in the program too.</summary>
-    private static readonly long s_validity = Stopwatch.Frequency / 1000;
+    private const ulong PageSize = 4096;
     private readonly Lock _lock = new();
-    private Known[] _known = [];
-    private long _asked;
+    private readonly ProcessMaps _maps = new(processId);
 
+    /// <summary>The process has executed another program, or ended.</summary>
     public void Clear()
     {
         lock (_lock)
         {
-            _known = [];
-            _asked = 0;
+            _maps.Dispose();
         }
     }
 
     /// <summary>The device and the place in it that an address is.</summary>
     public bool TryFind(ulong address, out TrappedAccess target)
     {
-        lock (_lock)
+        if (TryFind(address, out ProcessMapping mapping) && FileOf(in mapping) is { } file)
         {
-            bool isFresh = Stopwatch.GetTimestamp() - _asked < s_validity;
-            if ((isFresh && TryFindKnown(address, out target)) || (Refresh() && TryFindKnown(address, out target)))
-            {
-                return true;
-            }
-
-            target = default;
-            return false;
-        }
-    }
-
-    /// <summary>Whether the program may write at an address.</summary>
-    public bool IsWritable(ulong address)
-    {
-        lock (_lock)
-        {
-            if (!TryFindVma(address, out Known vma) && (!Refresh() || !TryFindVma(address, out vma)))
-            {
-                return false;
-            }
-
-            return vma.IsWritable || (Refresh() && TryFindVma(address, out vma) && vma.IsWritable);
-        }
-    }
-
-    private bool TryFindKnown(ulong address, out TrappedAccess target)
-    {
-        if (TryFindVma(address, out Known vma) && vma.File is { IsDead: false } file)
-        {
-            target = new TrappedAccess(file, vma.Offset + (address - vma.Start), vma.End - address);
+            target = new TrappedAccess(file, mapping.Offset + (address - mapping.Start), mapping.End - address);
             return true;
         }
 
@@ -66,67 +34,51 @@ internal sealed class SupervisedMappings(int processId, OpenFileTable table)
         return false;
     }
 
-    private bool TryFindVma(ulong address, out Known vma)
+    /// <summary>Checks that devices can be given a range for DMA.</summary>
+    /// <param name="address">Its first address.</param>
+    /// <param name="length">Its length in bytes.</param>
+    /// <param name="writable">Whether they shall write there.</param>
+    /// <param name="takesDevices">Whether some of it may be devices that the process has mapped.</param>
+    /// <param name="memory">The process's memory.</param>
+    /// <returns><see cref="Errno.None"/>; <see cref="Errno.EFAULT"/> when some of it is not there or not allowed.</returns>
+    public Errno Check(ulong address, ulong length, bool writable, bool takesDevices, CallerMemory memory)
     {
-        Known[] known = _known;
-        int low = 0;
-        int high = known.Length - 1;
-        while (low <= high)
+        Span<byte> probe = stackalloc byte[1];
+        ulong end = address + length;
+        while (address < end)
         {
-            int middle = (low + high) / 2;
-            if (address < known[middle].Start)
+            if (!TryFind(address, out ProcessMapping mapping))
             {
-                high = middle - 1;
+                return Errno.EFAULT;
             }
-            else if (address >= known[middle].End)
+
+            ulong last = Math.Min(mapping.End, end);
+            bool isDevice = FileOf(in mapping) is not null;
+            if (isDevice ? !takesDevices : !mapping.IsReadable || (writable && !mapping.IsWritable))
             {
-                low = middle + 1;
+                return Errno.EFAULT;
             }
-            else
+
+            // What is mapped beyond the end of its file is not there; only the end of a mapping can be that.
+            if (!isDevice && memory.Read(last - Math.Min(PageSize, last - address), probe) != Errno.None)
             {
-                vma = known[middle];
-                return true;
+                return Errno.EFAULT;
             }
+
+            address = last;
         }
 
-        vma = default;
-        return false;
+        return Errno.None;
     }
 
-    /// <summary>Reads the list anew. Lock held.</summary>
-    private bool Refresh()
+    private bool TryFind(ulong address, out ProcessMapping mapping)
     {
-        List<Known> known = [];
-        try
+        lock (_lock)
         {
-            foreach (string line in File.ReadLines($"/proc/{processId}/maps"))
-            {
-                known.Add(Parse(line));
-            }
+            return _maps.TryFind(address, orNext: false, out mapping) == Errno.None;
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            return false;
-        }
-
-        _known = [.. known];
-        _asked = Stopwatch.GetTimestamp();
-        return true;
     }
 
-    // 7f0000000000-7f0000001000 rw-s 10000000000 00:01 1234    /memfd:vfio:… (deleted)
-    private Known Parse(string line)
-    {
-        string[] fields = line.Split(' ', 6, StringSplitOptions.RemoveEmptyEntries);
-        int dash = fields[0].IndexOf('-', StringComparison.Ordinal);
-        int colon = fields[3].IndexOf(':', StringComparison.Ordinal);
-        ulong inode = ulong.Parse(fields[4], CultureInfo.InvariantCulture);
-        OpenFile? file = inode == 0 ? null
-            : table.Find(new FileIdentity((Hex(fields[3].AsSpan(0, colon)) << 32) | Hex(fields[3].AsSpan(colon + 1)), inode));
-        return new Known(Hex(fields[0].AsSpan(0, dash)), Hex(fields[0].AsSpan(dash + 1)), Hex(fields[2]), fields[1][1] == 'w', file);
-    }
-
-    private static ulong Hex(ReadOnlySpan<char> text) => ulong.Parse(text, NumberStyles.HexNumber, CultureInfo.InvariantCulture);
-
-    private readonly record struct Known(ulong Start, ulong End, ulong Offset, bool IsWritable, OpenFile? File);
+    private OpenFile? FileOf(in ProcessMapping mapping)
+        => mapping.File.Inode != 0 && table.Find(mapping.File) is { IsDead: false } file ? file : null;
 }
