@@ -51,6 +51,13 @@ internal readonly record struct TrappedAccess(OpenFile File, ulong Position, ulo
         return Errno.None;
     }
 
+    /// <summary>Writes to the device in one access, as a direct store does; how wide it is then is for the device to say.</summary>
+    public Errno WriteAtOnce(ReadOnlySpan<byte> source)
+    {
+        IoResult written = File.File.Write(source, Position);
+        return written.IsError ? written.Error : written.Count == source.Length ? Errno.None : Errno.EIO;
+    }
+
     /// <summary>A host bridge makes of a wide access naturally aligned ones of up to eight bytes, in rising order.</summary>
     private static int Width(ulong position, int length)
     {

@@ -92,7 +92,7 @@ internal sealed unsafe partial class Emulator
             Registers.Flags &= ~ArithmeticFlags;
         }
 
-        return _transfer.WritePiece(address, data) == Errno.None ? Complete(instruction) : EmulationResult.Failed;
+        return _transfer.WriteAtOnce(address, data) == Errno.None ? Complete(instruction) : EmulationResult.Failed;
     }
 
     private EmulationResult StoreRegisterDirectly(TrappedInstruction instruction)

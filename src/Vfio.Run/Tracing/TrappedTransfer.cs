@@ -91,6 +91,18 @@ internal sealed class TrappedTransfer
         return Errno.None;
     }
 
+    /// <summary>Writes all of an operand in one access, which does not cross the end of a page.</summary>
+    internal Errno WriteAtOnce(ulong address, ReadOnlySpan<byte> data)
+    {
+        if (!IsTrapped(address))
+        {
+            return ProcessMemory.TryWrite(_process!.Id, (nuint)address, data);
+        }
+
+        _ = TargetAt(address).WriteAtOnce(data);
+        return Errno.None;
+    }
+
     /// <summary>Writes a piece to the one place that it lies in.</summary>
     internal Errno WritePiece(ulong address, ReadOnlySpan<byte> piece)
     {
