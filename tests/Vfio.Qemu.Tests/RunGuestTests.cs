@@ -22,7 +22,11 @@ public sealed class RunGuestTests
         using var scratch = new ScratchFolder();
         string start = scratch.File("start");
         await File.WriteAllTextAsync(start, Script, TestContext.Current.CancellationToken);
-        File.SetUnixFileMode(start, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        if (!OperatingSystem.IsWindows())
+        {
+            File.SetUnixFileMode(start, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
+
         GuestOptions options = new() { SharedMemory = false, Files = new Dictionary<string, string>(StringComparer.Ordinal) { ["/etc/start"] = start } };
         ToolResult result = await ToolProcess.RunAsync(
         [

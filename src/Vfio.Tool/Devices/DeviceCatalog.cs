@@ -1,5 +1,6 @@
 using Vfio.Devices.Bench;
 using Vfio.Devices.Edu;
+using Vfio.Devices.Ioat;
 using Vfio.Devices.Nvme;
 using Vfio.Devices.Serial;
 
@@ -67,6 +68,18 @@ internal static class DeviceCatalog
             {
                 NvmeOptions options = NvmeOptions.Parse(settings);
                 return () => new NvmeDevice(options);
+            }),
+        new DeviceModel(
+            "ioat",
+            "a DMA copy engine that Linux' ioatdma and DPDK's dmadev_ioat bind (8086:2021)",
+            [
+                new DeviceSetting("channels", "1 to 8", "1"),
+                new DeviceSetting("transfer", "bytes that one descriptor moves at most, a power of two from 4096 to 1048576", "4096"),
+            ],
+            static settings =>
+            {
+                IoatOptions options = IoatOptions.Parse(settings);
+                return () => new IoatDevice(options);
             }),
         new DeviceModel(
             "bench",
