@@ -111,7 +111,7 @@ internal sealed class IoatChannel
         return (byte)waiting;
     }
 
-    /// <summary>The chain address was written, whole or in halves: the count begins at zero.</summary>
+    /// <summary>The chain address was written, whole or in halves: the count begins at zero, and a channel that was reset waits for it, armed.</summary>
     public void StartChain()
     {
         if (_isRunning)
@@ -123,6 +123,10 @@ internal sealed class IoatChannel
         _followed = 0;
         Registers.Count = 0;
         _isFresh = true;
+        if (Registers.State == ChannelState.Halted && Registers.Error == 0)
+        {
+            Registers.State = ChannelState.Armed;
+        }
     }
 
     /// <summary>The count was written.</summary>

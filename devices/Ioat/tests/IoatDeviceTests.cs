@@ -60,6 +60,20 @@ public sealed class IoatDeviceTests
         Assert.Equal(0x3E07U, pair.Connection.Config.Read32(0x184));
     }
 
+    /// <summary>DPDK's driver, when it finds the channel halted, resets it and waits for nothing but the armed state in the whole status.</summary>
+    [Fact]
+    public async Task Channel_that_was_reset_is_armed_by_a_chain_address()
+    {
+        await using DevicePair<IoatDevice> pair = Pair();
+        VfioRegion bar = pair.Connection.Bar(0);
+        bar.Write8(0x84, 0x20);
+        Assert.Equal(3UL, bar.Read64(0x88));
+        bar.Write64(0x90, Memory);
+        Assert.Equal(4UL, bar.Read64(0x88));
+        bar.Write8(0x84, 0x20);
+        Assert.Equal(3UL, bar.Read64(0x88));
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
