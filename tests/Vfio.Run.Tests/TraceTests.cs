@@ -17,6 +17,8 @@ public sealed class TraceTests
         Assert.Matches(@"VFIO_DEVICE_GET_REGION_INFO, \{argsz=32, flags=\S+, index=VFIO_PCI_CONFIG_REGION_INDEX, cap_offset=0, size=0x100, offset=0x70000000000\}\) = 0\n", trace);
         Assert.Matches(@"VFIO_DEVICE_SET_IRQS, \{argsz=24, flags=VFIO_IRQ_SET_DATA_EVENTFD\|VFIO_IRQ_SET_ACTION_TRIGGER, index=VFIO_PCI_MSI_IRQ_INDEX, start=0, count=1, data=\[\d+\]\}\) = 0\n", trace);
         Assert.Matches(@"pread64\(514<anon_inode:\[vfio-device\] 0000:06:0d.0>, \[0x[0-9a-f]+\], 2, config\+0x4\) = 2\n", trace);
+        Assert.Matches(@"load anon_inode:\[vfio-device\] 0000:06:0d.0 bar0\+0x0 = 0x010000ed\n", trace);
+        Assert.Matches(@"store anon_inode:\[vfio-device\] 0000:06:0d.0 bar0\+0x4 <- 0x12345678\n", trace);
         Assert.Contains("close(512</dev/vfio/vfio>) = 0\n", trace, StringComparison.Ordinal);
     }
 

@@ -22,7 +22,7 @@ internal sealed unsafe partial class Emulator : IDisposable
     /// <summary>The selector of 64-bit code.</summary>
     private const ulong LongModeCode = 0x33;
 
-    private readonly TrappedTransfer _transfer = new();
+    private readonly TrappedTransfer _transfer;
     private readonly InstructionExecutor _executor = new();
     private readonly InstructionCache _cache;
     private readonly ExtendedState _extended = new();
@@ -31,8 +31,10 @@ internal sealed unsafe partial class Emulator : IDisposable
     private int _threadId;
     private int _processId;
 
-    internal Emulator()
+    /// <param name="trace">Where accesses of devices are told; null for nowhere.</param>
+    internal Emulator(CallTrace? trace)
     {
+        _transfer = new TrappedTransfer(trace);
         _cache = new InstructionCache(_executor);
         MemoryMapping.TryMapAnonymous(PageSize, MemoryProtection.ReadWrite, out MemoryMapping? own).ThrowIfError("map memory for operands");
         _own = own!;

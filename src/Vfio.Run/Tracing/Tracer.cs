@@ -21,12 +21,13 @@ internal sealed partial class Tracer : IDisposable
     private readonly Supervision _supervision;
     private readonly Dictionary<int, int> _statuses = [];
     private readonly Dictionary<int, int> _processes = [];
-    private readonly Emulator _emulator = new();
+    private readonly Emulator _emulator;
     private readonly ManualResetEventSlim _started = new();
     private Errno _error;
 
     private Tracer(Supervision supervision)
     {
+        _emulator = new Emulator(supervision.Trace);
         _supervision = supervision;
     }
 

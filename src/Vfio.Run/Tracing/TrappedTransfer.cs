@@ -8,7 +8,8 @@ namespace Vfio.Run;
 /// that is naturally aligned, in rising order. What is not trapped is memory of the process.
 /// Where a device refuses, a bus reads all ones, and what is written is lost. One instruction at a time.
 /// </summary>
-internal sealed class TrappedTransfer
+/// <param name="trace">Where each access of a device is told; null for nowhere.</param>
+internal sealed class TrappedTransfer(CallTrace? trace)
 {
     /// <summary>All bytes of the longest operand.</summary>
     internal const ulong AllBytes = ulong.MaxValue;
@@ -56,9 +57,16 @@ internal sealed class TrappedTransfer
                     return error;
                 }
             }
-            else if (TargetAt(place).Read(piece) != Errno.None)
+            else
             {
-                piece.Fill(0xFF);
+                TrappedAccess target = TargetAt(place);
+                Errno error = target.Read(piece);
+                if (error != Errno.None)
+                {
+                    piece.Fill(0xFF);
+                }
+
+                trace?.TellAccess(_process!.Id, target.File, target.Position, isWrite: false, piece, error);
             }
 
             i += width;
@@ -99,7 +107,9 @@ internal sealed class TrappedTransfer
             return ProcessMemory.TryWrite(_process!.Id, (nuint)address, data);
         }
 
-        _ = TargetAt(address).WriteAtOnce(data);
+        TrappedAccess target = TargetAt(address);
+        Errno error = target.WriteAtOnce(data);
+        trace?.TellAccess(_process!.Id, target.File, target.Position, isWrite: true, data, error);
         return Errno.None;
     }
 
@@ -111,7 +121,9 @@ internal sealed class TrappedTransfer
             return ProcessMemory.TryWrite(_process!.Id, (nuint)address, piece);
         }
 
-        _ = TargetAt(address).Write(piece);
+        TrappedAccess target = TargetAt(address);
+        Errno error = target.Write(piece);
+        trace?.TellAccess(_process!.Id, target.File, target.Position, isWrite: true, piece, error);
         return Errno.None;
     }
 
