@@ -192,8 +192,12 @@ public sealed class MigrationTests
         RawQueue queue = from.CreateQueue(1);
         DmaBuffer shadow = from.Allocate(8192);
         Assert.Equal(0, from.Admin.Execute(new RawCommand(0x7C) { Prp1 = shadow.Iova, Prp2 = shadow.Iova + 4096 }).Status);
-        BinaryPrimitives.WriteUInt32LittleEndian(shadow.Slice(8, 4), (uint)queue.Tail + 1);
-        Assert.Equal(0, queue.Execute(from.Transfer(0x02, 0, 1)).Status);
+
+        // The command first: the controller may look at the doorbell as soon as it is written.
+        queue.Put(from.Transfer(0x02, 0, 1));
+        BinaryPrimitives.WriteUInt32LittleEndian(shadow.Slice(8, 4), (uint)queue.Tail);
+        queue.Ring();
+        Assert.Equal(0, queue.Take().Status);
 
         _ = MoveIdle(from, to);
         queue = queue.On(to, from);
