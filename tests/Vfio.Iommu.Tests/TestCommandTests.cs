@@ -325,7 +325,7 @@ public sealed class TestCommandTests : IClassFixture<DescriptorLeakFixture>
         using (own)
         {
             ProcessUserMemory memory = new();
-            FrameFinder frames = new();
+            using FrameFinder frames = new();
             Assert.Equal(Frame(frames, memory, one!, P), Frame(frames, memory, two!, 0));
             Assert.NotEqual(Frame(frames, memory, one!, 0), Frame(frames, memory, two!, 0));
             Assert.NotEqual(Frame(frames, memory, own!, 0), Frame(frames, memory, own!, P));

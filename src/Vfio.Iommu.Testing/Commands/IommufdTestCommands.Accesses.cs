@@ -98,7 +98,7 @@ public sealed partial class IommufdTestCommands
     /// <summary>The pages of a pin must be those behind the caller's addresses.</summary>
     private static Errno Compare(AreaPin pin, IUserMemory memory, ulong address)
     {
-        FrameFinder frames = new();
+        using FrameFinder frames = new();
         foreach (DmaPinSegment segment in pin.Segments)
         {
             MemorySource source = segment.Area.Source;

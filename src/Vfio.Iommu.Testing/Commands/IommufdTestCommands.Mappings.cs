@@ -21,7 +21,7 @@ public sealed partial class IommufdTestCommands
             return error;
         }
 
-        FrameFinder frames = new();
+        using FrameFinder frames = new();
         for (ulong offset = 0; offset < wanted.Length && error == Errno.None; offset += MockIommu.PageSize)
         {
             error = frames.TryFind(memory, wanted.Address + offset, out MemoryFrame behind);

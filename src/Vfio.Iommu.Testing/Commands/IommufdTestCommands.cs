@@ -112,7 +112,7 @@ public sealed partial class IommufdTestCommands : IIommufdExtension
             return Errno.EINVAL;
         }
 
-        FrameFinder frames = new();
+        using FrameFinder frames = new();
         Dictionary<MemoryFrame, int> pins = commands._pinned.Count(frames);
         for (ulong offset = 0; offset < wanted.Length; offset += PageSize)
         {

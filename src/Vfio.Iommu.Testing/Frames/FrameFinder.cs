@@ -3,11 +3,11 @@ using Vfio.Linux;
 
 namespace Vfio.Iommu.Testing;
 
-/// <summary>Finds which page an address or a place in a mapped source is. What it learns of processes holds for one operation.</summary>
-internal sealed class FrameFinder
+/// <summary>Finds which page an address or a place in a mapped source is: by the file where memory is shared, by the process where it is private. For one operation.</summary>
+internal sealed class FrameFinder : IDisposable
 {
     private const ulong PageSize = 4096;
-    private readonly Dictionary<int, ProcessMappings> _processes = [];
+    private readonly Dictionary<int, ProcessMaps> _processes = [];
 
     /// <summary>The page behind an address of a caller.</summary>
     /// <returns><see cref="Errno.None"/>, or <see cref="Errno.EFAULT"/> when there is none.</returns>
@@ -36,6 +36,14 @@ internal sealed class FrameFinder
         }
     }
 
+    public void Dispose()
+    {
+        foreach (ProcessMaps maps in _processes.Values)
+        {
+            maps.Dispose();
+        }
+    }
+
     private Errno TryName(IUserMemory memory, ulong address, out MemoryFrame frame)
     {
         if (memory is not IProcessUserMemory process)
@@ -44,12 +52,16 @@ internal sealed class FrameFinder
             return Errno.None;
         }
 
-        if (!_processes.TryGetValue(process.ProcessId, out ProcessMappings? mappings))
+        if (!_processes.TryGetValue(process.ProcessId, out ProcessMaps? maps))
         {
-            mappings = ProcessMappings.Read(process.ProcessId);
-            _processes.Add(process.ProcessId, mappings);
+            _processes.Add(process.ProcessId, maps = new ProcessMaps(process.ProcessId));
         }
 
-        return mappings.TryName(address, out frame) ? Errno.None : Errno.EFAULT;
+        bool isMapped = maps.TryFind(address, out ProcessMapping mapping) == Errno.None;
+        frame = !isMapped ? default
+            : mapping.IsShared && mapping.File.Inode != 0
+                ? new MemoryFrame(null, mapping.File.Device, mapping.File.Inode, (mapping.Offset + (address - mapping.Start)) / PageSize)
+                : new MemoryFrame(null, 0, (ulong)process.ProcessId, address / PageSize);
+        return isMapped ? Errno.None : Errno.EFAULT;
     }
 }

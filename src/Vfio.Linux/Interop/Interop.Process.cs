@@ -12,7 +12,6 @@ internal static partial class Interop
     internal const nint SeccompWaitKillable = 32;
     internal const nuint SeccompReceive = 0xC050_2100;
     internal const nuint SeccompSend = 0xC018_2101;
-    internal const nuint SeccompIsValid = 0x4008_2102;
     internal const nuint SeccompAddFile = 0x4018_2103;
     internal const nuint SeccompSetFlags = 0x4008_2104;
     internal const ulong SeccompSynchronousWakeUp = 1;
@@ -71,9 +70,6 @@ internal static partial class Interop
 
     [LibraryImport(LibC, EntryPoint = "waitpid", SetLastError = true)]
     internal static partial int WaitProcess(int processId, out int status, int options);
-
-    [LibraryImport(LibC, EntryPoint = "kill", SetLastError = true)]
-    internal static partial int Kill(int processId, int signal);
 
     [LibraryImport(LibC, EntryPoint = "prlimit64", SetLastError = true)]
     internal static unsafe partial int ProcessLimit(int processId, int resource, ResourceLimit* wanted, ResourceLimit* old);

@@ -9,7 +9,6 @@ internal static partial class Interop
     internal const nint TraceSetRegisters = 13;
     internal const nint TraceDetach = 17;
     internal const nint TraceSystemCall = 24;
-    internal const nint TraceGetEventMessage = 0x4201;
     internal const nint TraceGetSignal = 0x4202;
     internal const nint TraceGetRegisterSet = 0x4204;
     internal const nint TraceSetRegisterSet = 0x4205;

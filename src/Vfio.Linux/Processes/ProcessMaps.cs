@@ -9,9 +9,9 @@ namespace Vfio.Linux;
 internal sealed unsafe class ProcessMaps : IDisposable
 {
     private const uint Query = 0xC068_6611;
-    private const ulong CoveringOrNext = 0x10;
     private const ulong Readable = 1;
     private const ulong Writable = 2;
+    private const ulong Shared = 8;
     private readonly int _processId;
     private FileDescriptor? _descriptor;
 
@@ -23,20 +23,19 @@ internal sealed unsafe class ProcessMaps : IDisposable
 
     /// <summary>Finds the mapping that an address is in.</summary>
     /// <param name="address">The address.</param>
-    /// <param name="orNext">Whether the first one above it will do when nothing is mapped at the address.</param>
     /// <param name="mapping">The mapping.</param>
     /// <returns><see cref="Errno.None"/>; <see cref="Errno.ENOENT"/> when nothing is there; what opening the list gave, when the process is gone or another user's.</returns>
-    public Errno TryFind(ulong address, bool orNext, out ProcessMapping mapping)
+    public Errno TryFind(ulong address, out ProcessMapping mapping)
     {
         // The descriptor stays with the program that the process executed when it was opened: after another one it is ESRCH.
-        Errno error = TryQuery(address, orNext, out mapping);
+        Errno error = TryQuery(address, out mapping);
         if (error == Errno.ESRCH)
         {
             Dispose();
-            error = TryQuery(address, orNext, out mapping);
+            error = TryQuery(address, out mapping);
         }
 
-        return error == Errno.ENOTTY ? TryFindInText(address, orNext, out mapping) : error;
+        return error == Errno.ENOTTY ? TryFindInText(address, out mapping) : error;
     }
 
     /// <summary>Forgets the descriptor; the next question opens another.</summary>
@@ -46,7 +45,7 @@ internal sealed unsafe class ProcessMaps : IDisposable
         _descriptor = null;
     }
 
-    private Errno TryQuery(ulong address, bool orNext, out ProcessMapping mapping)
+    private Errno TryQuery(ulong address, out ProcessMapping mapping)
     {
         mapping = default;
         if (_descriptor is null)
@@ -58,7 +57,7 @@ internal sealed unsafe class ProcessMaps : IDisposable
             }
         }
 
-        MapQuery query = new() { Size = (ulong)sizeof(MapQuery), Flags = orNext ? CoveringOrNext : 0, Address = address };
+        MapQuery query = new() { Size = (ulong)sizeof(MapQuery), Address = address };
 
         // SAFETY: the structure has the size that the request's number says.
         if (Interop.Ioctl(_descriptor!, Query, (nint)(&query)) < 0)
@@ -67,11 +66,12 @@ internal sealed unsafe class ProcessMaps : IDisposable
         }
 
         FileIdentity file = new(((ulong)query.DeviceMajor << 32) | query.DeviceMinor, query.Inode);
-        mapping = new ProcessMapping(query.Start, query.End, query.Offset, file, (query.MapFlags & Readable) != 0, (query.MapFlags & Writable) != 0);
+        mapping = new ProcessMapping(
+            query.Start, query.End, query.Offset, file, (query.MapFlags & Readable) != 0, (query.MapFlags & Writable) != 0, (query.MapFlags & Shared) != 0);
         return Errno.None;
     }
 
-    private Errno TryFindInText(ulong address, bool orNext, out ProcessMapping mapping)
+    private Errno TryFindInText(ulong address, out ProcessMapping mapping)
     {
         try
         {
@@ -80,7 +80,7 @@ internal sealed unsafe class ProcessMaps : IDisposable
                 mapping = Parse(line);
                 if (address < mapping.End)
                 {
-                    return orNext || address >= mapping.Start ? Errno.None : Errno.ENOENT;
+                    return address >= mapping.Start ? Errno.None : Errno.ENOENT;
                 }
             }
         }
@@ -103,7 +103,7 @@ internal sealed unsafe class ProcessMaps : IDisposable
         FileIdentity file = new(
             (Hex(fields[3].AsSpan(0, colon)) << 32) | Hex(fields[3].AsSpan(colon + 1)), ulong.Parse(fields[4], CultureInfo.InvariantCulture));
         return new ProcessMapping(
-            Hex(fields[0].AsSpan(0, dash)), Hex(fields[0].AsSpan(dash + 1)), Hex(fields[2]), file, fields[1][0] == 'r', fields[1][1] == 'w');
+            Hex(fields[0].AsSpan(0, dash)), Hex(fields[0].AsSpan(dash + 1)), Hex(fields[2]), file, fields[1][0] == 'r', fields[1][1] == 'w', fields[1][3] == 's');
     }
 
     private static ulong Hex(ReadOnlySpan<char> text) => ulong.Parse(text, NumberStyles.HexNumber, CultureInfo.InvariantCulture);
@@ -137,4 +137,5 @@ internal sealed unsafe class ProcessMaps : IDisposable
 /// <param name="File">The file; its inode is 0 for memory that is no file's.</param>
 /// <param name="IsReadable">Whether the process may read there.</param>
 /// <param name="IsWritable">Whether it may write there.</param>
-internal readonly record struct ProcessMapping(ulong Start, ulong End, ulong Offset, FileIdentity File, bool IsReadable, bool IsWritable);
+/// <param name="IsShared">Whether what it writes there is the file's.</param>
+internal readonly record struct ProcessMapping(ulong Start, ulong End, ulong Offset, FileIdentity File, bool IsReadable, bool IsWritable, bool IsShared);

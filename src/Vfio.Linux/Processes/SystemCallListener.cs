@@ -71,9 +71,6 @@ internal sealed unsafe class SystemCallListener : IDisposable
     /// <summary>Lets the kernel execute the call.</summary>
     public void Continue(ulong id) => Send(new Interop.SeccompResponse { Id = id, Flags = Interop.SeccompContinue });
 
-    /// <summary>Whether the caller still waits: what was read of its memory was its own then.</summary>
-    public bool IsWaiting(ulong id) => Interop.Ioctl(_descriptor, Interop.SeccompIsValid, (nint)(&id)) == 0;
-
     /// <summary>Gives the caller a descriptor.</summary>
     /// <param name="id">The call.</param>
     /// <param name="file">The file; the caller gets a duplicate.</param>

@@ -145,15 +145,6 @@ internal static unsafe class ThreadTracing
         }
     }
 
-    /// <summary>The new thread of a fork or clone.</summary>
-    public static Errno ReadMessage(int threadId, out ulong message)
-    {
-        fixed (ulong* pointer = &message)
-        {
-            return Ask(Interop.TraceGetEventMessage, threadId, 0, (nint)pointer);
-        }
-    }
-
     private static Errno Ask(nint request, int threadId, nint address, nint data)
         => Interop.Trace(request, threadId, address, data) < 0 ? Interop.LastError : Errno.None;
 }

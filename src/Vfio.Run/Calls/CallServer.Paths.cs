@@ -29,7 +29,7 @@ internal sealed partial class CallServer
     private const uint WriteOnlyFile = 0x8080;
     private readonly byte[] _how = new byte[24];
 
-    private IoResult? Open(SupervisedProcess process, ulong address, int folder, ulong flags, ulong mode)
+    private IoResult? Open(SupervisedProcess process, ulong address, int folder, ulong flags)
     {
         bool follows = (flags & OpenNoFollow) == 0 && (flags & (OpenCreate | OpenExclusive)) != (OpenCreate | OpenExclusive);
         if (!TryResolve(process, address, folder, follows, out Resolution found))
@@ -54,7 +54,7 @@ internal sealed partial class CallServer
         switch (found.Node)
         {
             case VirtualDirectory directory:
-                return writes ? Errno.EISDIR : Give(_supervision.Mirror.Make(found.Path, directory), OpenMode.ReadOnly, (flags & OpenPath) != 0);
+                return writes ? Errno.EISDIR : Give(_supervision.Mirror.Make(found.Path, directory), (flags & OpenPath) != 0);
             case VirtualLink:
                 return Errno.ELOOP;
             case not null when (flags & OpenDirectory) != 0:
@@ -85,9 +85,9 @@ internal sealed partial class CallServer
     }
 
     /// <summary>Gives the caller a folder of the mirror.</summary>
-    private IoResult Give(string path, OpenMode mode, bool pathOnly)
+    private IoResult Give(string path, bool pathOnly)
     {
-        Errno error = FileDescriptor.TryOpen(path, pathOnly ? OpenMode.PathOnly : mode, out FileDescriptor? folder);
+        Errno error = FileDescriptor.TryOpen(path, pathOnly ? OpenMode.PathOnly : OpenMode.ReadOnly, out FileDescriptor? folder);
         if (error != Errno.None)
         {
             return error;

@@ -89,21 +89,21 @@ internal sealed partial class CallServer
                 return Ioctl(process, in call);
             case SystemCall.Execute:
             case SystemCall.ExecuteAt:
-                process.Executing();
+                process.ForgetAll();
                 return null;
             case SystemCall.CloseRange:
                 process.ForgetAll();
                 _supervision.NoteClose();
                 return null;
             case SystemCall.Open:
-                return Open(process, call[0], CurrentFolder, call[1], call[2]);
+                return Open(process, call[0], CurrentFolder, call[1]);
             case SystemCall.Create:
-                return Open(process, call[0], CurrentFolder, OpenCreate | OpenWriteOnly | OpenTruncate, call[1]);
+                return Open(process, call[0], CurrentFolder, OpenCreate | OpenWriteOnly | OpenTruncate);
             case SystemCall.OpenAt:
-                return Open(process, call[1], (int)call[0], call[2], call[3]);
+                return Open(process, call[1], (int)call[0], call[2]);
             case SystemCall.OpenAt2:
                 return process.Memory.Read(call[2], _how) == Errno.None
-                    ? Open(process, call[1], (int)call[0], BitConverter.ToUInt64(_how), BitConverter.ToUInt64(_how, 8))
+                    ? Open(process, call[1], (int)call[0], BitConverter.ToUInt64(_how))
                     : null;
             case SystemCall.Stat:
                 return Status(process, call[0], CurrentFolder, follows: true, call[1]);

@@ -9,7 +9,6 @@ internal sealed class CallerFiles(OpenFileTable table, SystemCallListener listen
     private readonly List<FileDescriptor> _borrowed = [];
     private SupervisedProcess? _process;
     private ulong _call;
-    private OpenFile? _last;
 
     /// <summary>Whether descriptors that the call makes are closed by an exec.</summary>
     public bool CloseOnExec { get; set; }
@@ -20,14 +19,10 @@ internal sealed class CallerFiles(OpenFileTable table, SystemCallListener listen
     /// <summary>The call.</summary>
     public ulong Call => _call;
 
-    /// <summary>The file that was installed last by this call.</summary>
-    public OpenFile? Installed => _last;
-
     public void Begin(SupervisedProcess process, ulong call)
     {
         _process = process;
         _call = call;
-        _last = null;
         Name = null;
         CloseOnExec = true;
     }
@@ -94,7 +89,6 @@ internal sealed class CallerFiles(OpenFileTable table, SystemCallListener listen
         }
         else
         {
-            _last = open;
             _process.Note(number, open!);
         }
 

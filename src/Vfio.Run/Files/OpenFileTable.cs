@@ -24,12 +24,6 @@ internal sealed class OpenFileTable : IDisposable
         _registration = loop.Register(_watch.Descriptor, EventLoopEvents.Read, _ => TakeClosed());
     }
 
-    /// <summary>Raised for each file whose last descriptor has been closed, after that was done.</summary>
-    public event Action<OpenFile>? Closed;
-
-    /// <summary>How many are open.</summary>
-    public int Count => _byIdentity.Count;
-
     public OpenFile? Find(FileIdentity identity) => _byIdentity.GetValueOrDefault(identity);
 
     /// <summary>Makes what stands for a file.</summary>
@@ -47,7 +41,8 @@ internal sealed class OpenFileTable : IDisposable
         }
 
         IoResult watch = _watch.TryAdd(standIn!);
-        error = watch.IsError ? watch.Error : standIn!.TryGetStatus(out FileStatus status);
+        FileStatus status = default;
+        error = watch.IsError ? watch.Error : standIn!.TryGetStatus(out status);
         if (error != Errno.None)
         {
             readiness?.Dispose();
@@ -56,7 +51,6 @@ internal sealed class OpenFileTable : IDisposable
             return error;
         }
 
-        _ = standIn!.TryGetStatus(out status);
         open = new OpenFile(file, path, new FileIdentity(status.Device, status.Inode), (int)watch.Value) { Readiness = readiness };
         _byIdentity[open.Identity] = open;
         _byWatch[open.Watch] = open;
@@ -86,7 +80,6 @@ internal sealed class OpenFileTable : IDisposable
                     {
                         _byIdentity.TryRemove(open.Identity, out _);
                         open.Dispose();
-                        Closed?.Invoke(open);
                     }
                 }
             }

@@ -75,7 +75,7 @@ internal sealed class SupervisedMappings(int processId, OpenFileTable table)
     {
         lock (_lock)
         {
-            return _maps.TryFind(address, orNext: false, out mapping) == Errno.None;
+            return _maps.TryFind(address, out mapping) == Errno.None;
         }
     }
 

@@ -71,9 +71,6 @@ internal sealed class SupervisedProcess : IDisposable
         _files.Clear();
     }
 
-    /// <summary>It is about to execute another program, or tries to.</summary>
-    public void Executing() => ForgetAll();
-
     /// <summary>It has executed another program: memory of the old one can't be reached any more.</summary>
     public void Executed()
     {

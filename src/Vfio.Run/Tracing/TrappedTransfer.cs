@@ -87,7 +87,7 @@ internal sealed class TrappedTransfer(CallTrace? trace)
                 continue;
             }
 
-            Errno error = WritePiece(address + (ulong)i, data.Slice(i, width));
+            Errno error = WriteAtOnce(address + (ulong)i, data.Slice(i, width));
             if (error != Errno.None)
             {
                 return error;
@@ -99,7 +99,7 @@ internal sealed class TrappedTransfer(CallTrace? trace)
         return Errno.None;
     }
 
-    /// <summary>Writes all of an operand in one access, which does not cross the end of a page.</summary>
+    /// <summary>Writes a piece, or a direct store, in one access. It is aligned to its length and lies in one place.</summary>
     internal Errno WriteAtOnce(ulong address, ReadOnlySpan<byte> data)
     {
         if (!IsTrapped(address))
@@ -110,20 +110,6 @@ internal sealed class TrappedTransfer(CallTrace? trace)
         TrappedAccess target = TargetAt(address);
         Errno error = target.WriteAtOnce(data);
         trace?.TellAccess(_process!.Id, target.File, target.Position, isWrite: true, data, error);
-        return Errno.None;
-    }
-
-    /// <summary>Writes a piece to the one place that it lies in.</summary>
-    internal Errno WritePiece(ulong address, ReadOnlySpan<byte> piece)
-    {
-        if (!IsTrapped(address))
-        {
-            return ProcessMemory.TryWrite(_process!.Id, (nuint)address, piece);
-        }
-
-        TrappedAccess target = TargetAt(address);
-        Errno error = target.Write(piece);
-        trace?.TellAccess(_process!.Id, target.File, target.Position, isWrite: true, piece, error);
         return Errno.None;
     }
 
