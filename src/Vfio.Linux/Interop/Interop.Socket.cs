@@ -7,10 +7,15 @@ internal static partial class Interop
     internal const int AddressFamilyUnix = 1;
     internal const int AddressFamilyInternet = 2;
     internal const int AddressFamilyInternet6 = 10;
+    internal const int AddressFamilyPacket = 17;
     internal const int SocketStream = 1;
+    internal const int SocketRaw = 3;
     internal const int SocketCloseOnExec = OpenCloseOnExec;
     internal const int LevelSocket = 1;
     internal const int LevelTcp = 6;
+    internal const int LevelPacket = 263;
+    internal const int OptionPacketAddMembership = 1;
+    internal const int OptionPacketIgnoreOutgoing = 23;
     internal const int OptionNoDelay = 1;
     internal const int OptionKeepAlive = 9;
     internal const int OptionType = 3;
@@ -92,6 +97,23 @@ internal static partial class Interop
         internal nuint Length;
         internal int Level;
         internal int Type;
+    }
+
+    /// <summary><c>struct sockaddr_ll</c>.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 20)]
+    internal struct LinkAddress
+    {
+        internal ushort Family;
+        internal ushort Protocol;
+        internal int Interface;
+    }
+
+    /// <summary><c>struct packet_mreq</c>.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 16)]
+    internal struct PacketMembership
+    {
+        internal int Interface;
+        internal ushort Type;
     }
 
     /// <summary><c>struct timeval</c> of a 64-bit system.</summary>

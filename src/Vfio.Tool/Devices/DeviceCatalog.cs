@@ -1,5 +1,6 @@
 using Vfio.Devices.Bench;
 using Vfio.Devices.Edu;
+using Vfio.Devices.Igb;
 using Vfio.Devices.Ioat;
 using Vfio.Devices.Nvme;
 using Vfio.Devices.Serial;
@@ -80,6 +81,21 @@ internal static class DeviceCatalog
             {
                 IoatOptions options = IoatOptions.Parse(settings);
                 return () => new IoatDevice(options);
+            }),
+        new DeviceModel(
+            "igb",
+            "a gigabit Ethernet controller that Linux' igb and DPDK's net_e1000_igb bind (8086:10c9)",
+            [
+                new DeviceSetting("backend", "null, loopback, pair:NAME, tap:NAME, packet:INTERFACE or pcap:in=FILE:out=FILE", "null"),
+                new DeviceSetting("mac", "the address, six bytes in hex with colons", "one beginning with 52:54:00"),
+                new DeviceSetting("link", "on or off: whether the cable is plugged in", "on"),
+                new DeviceSetting("throttle", "on or off: whether EITR delays interrupts", "off"),
+                new DeviceSetting("buffer", "bytes of received packets that wait, 16384 to 67108864", "1048576"),
+            ],
+            static settings =>
+            {
+                IgbOptions options = IgbOptions.Parse(settings);
+                return () => new IgbDevice(options);
             }),
         new DeviceModel(
             "bench",
