@@ -41,7 +41,7 @@ public static class ProgramSupervisor
             servers.Add(thread);
         }
 
-        using Tracer? tracer = options.TrapsRegisters ? Tracer.Start(supervision, launch.Process.ProcessId) : null;
+        using Tracer? tracer = options.TrapsRegisters ? Tracer.Start(supervision, launch.Process.ProcessId, launch.Range) : null;
         List<PosixSignalRegistration> signals = [.. s_forwarded.Select(signal => Forward(signal, launch.Process))];
         try
         {

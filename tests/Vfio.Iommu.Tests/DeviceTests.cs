@@ -263,8 +263,9 @@ public sealed class DeviceTests
         IommufdDevice device = c.Bind();
         Assert.Equal(Errno.None, c.PageTable(device.Id, ioas, out uint parent, IommufdUapi.IOMMU_HWPT_ALLOC_NEST_PARENT));
         Assert.Equal(Errno.EOPNOTSUPP, c.PageTable(device.Id, parent, out _));
-        Assert.Equal(Errno.EINVAL, c.PageTable(device.Id, parent, out _, type: NestedType + 1, data: 7));
+        Assert.Equal(Errno.EOPNOTSUPP, c.PageTable(device.Id, parent, out _, type: NestedType + 1, data: 7));
         Assert.Equal(Errno.EINVAL, c.PageTable(device.Id, parent, out _, type: NestedType, data: 7, length: 3));
+        Assert.Equal(Errno.EINVAL, c.PageTable(device.Id, parent, out _, type: NestedType, data: 7, length: 9));
         Assert.Equal(Errno.None, c.PageTable(device.Id, parent, out uint nested, type: NestedType, data: 7));
         Assert.Equal(Errno.EINVAL, c.PageTable(device.Id, nested, out _, type: NestedType, data: 7));
         Assert.Equal(Errno.EBUSY, c.Destroy(parent));

@@ -9,6 +9,18 @@ public sealed class TestOperationTests
     public async Task Program_looks_behind_iommufd(bool asNobody)
         => (await SupervisedRun.RunWithAsync(["--test-ops"], [TestPrograms.Get("testops")], asNobody)).ShouldSucceed();
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Memory_is_charged_to_its_process_and_outlives_it(bool asNobody)
+        => (await SupervisedRun.RunWithAsync(["--test-ops"], [TestPrograms.Get("owners")], asNobody)).ShouldSucceed();
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Program_maps_a_virtual_iommu_and_answers_its_faults(bool asNobody)
+        => (await SupervisedRun.RunWithAsync(["--test-ops"], [TestPrograms.Get("viommu")], asNobody)).ShouldSucceed();
+
     [Fact]
     public async Task Without_the_option_there_are_none()
     {

@@ -24,17 +24,10 @@ internal sealed class MockDomain(MockIommu iommu, IPagingDomain inner) : IPaging
 
     public Errno Attach(IommuGroup group, uint pasid)
     {
-        if (group.Hardware is not MockIommu)
-        {
-            return Errno.EINVAL;
-        }
-
-        return pasid == MockIommu.FailingPasid && ++Iommu.FailingPasidAttaches == 2 ? Errno.ENOMEM : Errno.None;
+        return group.Hardware is MockIommu ? MockIommu.Attaching(group, pasid) : Errno.EINVAL;
     }
 
-    public void Detach(IommuGroup group, uint pasid)
-    {
-    }
+    public void Detach(IommuGroup group, uint pasid) => MockIommu.Detached(group, pasid);
 
     public Errno Map(IovaRange range, MemorySource memory, ulong offset, DmaAccess access)
     {

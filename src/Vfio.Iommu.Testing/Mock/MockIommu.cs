@@ -19,10 +19,13 @@ internal sealed class MockIommu : IIommuHardware
 
     private const uint HugePageTable = 1;
     private const ulong HugePageSizes = (1ul << 20) | 4096;
+    private readonly HashSet<IommuGroup> _failing = [];
 
     public IReadOnlyList<ReservedRegion> ReservedRegions { get; init; } = [];
 
     public bool HasIsolatedMsi { get; init; } = true;
+
+    public bool HasUserPasidTables => true;
 
     public bool SupportsDomainOptions { get; init; } = true;
 
@@ -32,9 +35,6 @@ internal sealed class MockIommu : IIommuHardware
     public IovaRange Aperture { get; init; } = Range(Base, Last);
 
     public bool EnforcesCoherency { get; init; } = true;
-
-    /// <summary>What attaching a PASID to it costs: the second time in a row with <see cref="FailingPasid"/> it fails once.</summary>
-    public int FailingPasidAttaches { get; set; }
 
     public static IovaRange Range(ulong start, ulong last)
     {
@@ -66,13 +66,60 @@ internal sealed class MockIommu : IIommuHardware
     public Errno CreateNestedDomain(IPagingDomain parent, DomainOptions options, UserData data, out INestedDomain? domain)
     {
         domain = null;
-        Errno error = parent is MockDomain ? data.Read(NestedType, 4, out NestedData nested) : Errno.EINVAL;
-        if (error == Errno.None && data.Read(NestedType, 4, out nested) == Errno.None)
+        return parent is MockDomain ? CreateNestedDomain(data, null, out domain) : Errno.EINVAL;
+    }
+
+    /// <summary>Makes a first stage.</summary>
+    /// <param name="data">What it begins with.</param>
+    /// <param name="viommu">The virtual IOMMU that it is made at; null for none.</param>
+    /// <param name="domain">The first stage.</param>
+    public static Errno CreateNestedDomain(UserData data, VirtualIommu? viommu, out INestedDomain? domain)
+    {
+        domain = null;
+        if (data.Type != NestedType)
         {
-            domain = new MockNestedDomain(nested.Iotlb, null);
+            return Errno.EOPNOTSUPP;
+        }
+
+        Errno error = data.Read(NestedType, 4, out NestedData nested);
+        if (error == Errno.None)
+        {
+            domain = new MockNestedDomain(nested.Iotlb, viommu);
         }
 
         return error;
+    }
+
+    /// <summary>A domain is about to be attached to a group's PASID: with <see cref="FailingPasid"/> each second time in a row fails.</summary>
+    public static Errno Attaching(IommuGroup group, uint pasid)
+    {
+        if (pasid != FailingPasid || group.Hardware is not MockIommu iommu)
+        {
+            return Errno.None;
+        }
+
+        lock (iommu._failing)
+        {
+            if (iommu._failing.Remove(group))
+            {
+                return Errno.ENOMEM;
+            }
+
+            iommu._failing.Add(group);
+            return Errno.None;
+        }
+    }
+
+    /// <summary>A domain was taken from a group's PASID.</summary>
+    public static void Detached(IommuGroup group, uint pasid)
+    {
+        if (pasid == FailingPasid && group.Hardware is MockIommu iommu)
+        {
+            lock (iommu._failing)
+            {
+                iommu._failing.Remove(group);
+            }
+        }
     }
 
     public bool SupportsVirtualIommu(uint type) => type == ViommuType;

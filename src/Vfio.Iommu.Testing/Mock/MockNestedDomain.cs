@@ -11,11 +11,10 @@ internal sealed class MockNestedDomain(uint iotlb, VirtualIommu? viommu) : INest
     public bool CanInvalidate => true;
 
     /// <summary>Made at a virtual IOMMU, it suits only devices that have a number there.</summary>
-    public Errno Attach(IommuGroup group, uint pasid) => viommu?.TryGetVirtualId(group, out _) == false ? Errno.ENOENT : Errno.None;
+    public Errno Attach(IommuGroup group, uint pasid)
+        => viommu?.TryGetVirtualId(group, out _) == false ? Errno.ENOENT : MockIommu.Attaching(group, pasid);
 
-    public void Detach(IommuGroup group, uint pasid)
-    {
-    }
+    public void Detach(IommuGroup group, uint pasid) => MockIommu.Detached(group, pasid);
 
     public Errno Invalidate(in InvalidationRequest request, out uint done)
     {

@@ -41,16 +41,7 @@ internal sealed class MockViommu(VirtualIommu viommu) : IVirtualIommuHardware
     }
 
     public Errno CreateNestedDomain(DomainOptions options, UserData data, out INestedDomain? domain)
-    {
-        domain = null;
-        Errno error = data.Read(MockIommu.NestedType, 4, out MockIommu.NestedData nested);
-        if (error == Errno.None)
-        {
-            domain = new MockNestedDomain(nested.Iotlb, viommu);
-        }
-
-        return error;
-    }
+        => MockIommu.CreateNestedDomain(data, viommu, out domain);
 
     public Errno Invalidate(in InvalidationRequest request, out uint done)
     {

@@ -68,7 +68,12 @@ public sealed partial class IommufdDevice : IommufdObject, IDmaPath
         FaultQueue? queue;
         lock (_group.Lock)
         {
-            queue = _group.Attachments.TryGetValue(faults[0].Pasid, out DeviceAttachment? attachment) ? attachment.PageTable.Faults : null;
+            if (!_group.Attachments.TryGetValue(faults[0].Pasid, out DeviceAttachment? attachment) && Hardware.HasUserPasidTables)
+            {
+                attachment = _group.Attachments.GetValueOrDefault(0u) is { PageTable: NestedHardwarePageTable } nested ? nested : null;
+            }
+
+            queue = attachment?.PageTable.Faults;
             queue?.Add(new FaultGroup(attachment!, Id, faults.ToArray(), respond));
         }
 

@@ -12,6 +12,9 @@ internal abstract class EventFile : VfioFile
         queue.Context.Hold();
     }
 
+    /// <inheritdoc/>
+    public override bool HasPosition => false;
+
     /// <summary>Told by the queue that something was added.</summary>
     public void Notify() => NotifyReadiness();
 

@@ -18,6 +18,9 @@ public abstract class VfioFile : IDisposable
     /// <summary>What would not have to wait now (<c>poll</c>). Both reads and writes by default, as for every file that does not know better.</summary>
     public virtual EventLoopEvents Readiness => EventLoopEvents.Read | EventLoopEvents.Write;
 
+    /// <summary>Whether reads and writes without a position go on where the last one ended. False for queues, which are read at position 0 always.</summary>
+    public virtual bool HasPosition => true;
+
     /// <summary>Executes a command in its binary form.</summary>
     /// <param name="command">The ioctl number.</param>
     /// <param name="argument">The caller's structure, or value, and descriptors.</param>

@@ -22,6 +22,10 @@ public interface IIommuHardware
     /// <summary>Whether domains can be made with options or with data of the user's; without it a request for either is <see cref="Errno.EOPNOTSUPP"/>.</summary>
     bool SupportsDomainOptions => false;
 
+    /// <summary>Whether users keep the tables of PASIDs themselves: faults of a PASID that has no page table of its own then go to the device's nested one.</summary>
+    /// <remarks><c>iommu_ops.user_pasid_table</c>.</remarks>
+    bool HasUserPasidTables => false;
+
     /// <summary>Makes an empty domain that suits the group's devices.</summary>
     /// <param name="options">What it must be able to do.</param>
     /// <param name="data">Data of the user's in the hardware's own format.</param>

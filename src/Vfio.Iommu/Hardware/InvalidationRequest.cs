@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Vfio.Abi;
 
 namespace Vfio.Iommu;
@@ -26,5 +27,8 @@ public readonly ref struct InvalidationRequest(uint type, UserArgument entries, 
     /// <remarks><c>iommu_copy_struct_from_user_array</c>.</remarks>
     public Errno Read<T>(uint index, int minimum, out T value)
         where T : unmanaged
-        => _entries.From((ulong)index * entryLength).ReadVersioned(entryLength, minimum, out value);
+    {
+        value = default;
+        return entryLength > (uint)Unsafe.SizeOf<T>() ? Errno.EINVAL : _entries.From((ulong)index * entryLength).ReadVersioned(entryLength, minimum, out value);
+    }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Vfio.Abi;
 
 namespace Vfio.Iommu;
@@ -21,13 +22,13 @@ public readonly ref struct UserData(uint type, UserArgument argument, uint lengt
     /// <param name="type">The format that the caller understands.</param>
     /// <param name="minimum">End of the last field of its first version.</param>
     /// <param name="value">The structure; a missing tail is zero.</param>
-    /// <returns><see cref="Errno.EINVAL"/> for another format or too short; <see cref="Errno.E2BIG"/> for a tail that is not zero; <see cref="Errno.EFAULT"/>.</returns>
-    /// <remarks><c>iommu_copy_struct_from_user</c>.</remarks>
+    /// <returns><see cref="Errno.EINVAL"/> for another format, too short, or longer than the structure; <see cref="Errno.EFAULT"/>.</returns>
+    /// <remarks><c>iommu_copy_struct_from_user</c>. Unlike a command's own structure, a longer one is refused even when its tail is zero.</remarks>
     public Errno Read<T>(uint type, int minimum, out T value)
         where T : unmanaged
     {
         value = default;
-        return Type != type ? Errno.EINVAL : _argument.ReadVersioned(Length, minimum, out value);
+        return Type != type || Length > Unsafe.SizeOf<T>() ? Errno.EINVAL : _argument.ReadVersioned(Length, minimum, out value);
     }
 
     /// <summary>Copies the answer out, as much of it as the user has room for.</summary>

@@ -44,6 +44,18 @@ public sealed partial class IommufdContext
         return Errno.None;
     }
 
+    /// <summary>What can be mapped now.</summary>
+    internal MappableOffer[] Offers
+    {
+        get
+        {
+            lock (_offers)
+            {
+                return [.. _offers];
+            }
+        }
+    }
+
     internal MappableOffer Offer(IommufdObject owner, FileDescriptor memory, ulong length)
     {
         lock (_offers)

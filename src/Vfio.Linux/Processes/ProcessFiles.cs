@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Unicode;
 using Vfio.Abi;
 
@@ -28,6 +29,19 @@ internal static unsafe class ProcessFiles
         return Errno.None;
     }
 
+    /// <summary>The numbers of a process's descriptors; none when it is gone or another user's.</summary>
+    public static IReadOnlyList<int> Numbers(int processId)
+    {
+        try
+        {
+            return [.. Directory.EnumerateFileSystemEntries($"/proc/{processId}/fd").Select(static path => int.Parse(Path.GetFileName(path), CultureInfo.InvariantCulture))];
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            return [];
+        }
+    }
+
     /// <summary>The process that a thread belongs to; 0 when the thread is gone.</summary>
     public static int GetProcessOf(int threadId)
     {
@@ -38,7 +52,7 @@ internal static unsafe class ProcessFiles
             {
                 if (line.StartsWith(Field, StringComparison.Ordinal))
                 {
-                    return int.Parse(line.AsSpan(Field.Length).Trim(), System.Globalization.CultureInfo.InvariantCulture);
+                    return int.Parse(line.AsSpan(Field.Length).Trim(), CultureInfo.InvariantCulture);
                 }
             }
         }

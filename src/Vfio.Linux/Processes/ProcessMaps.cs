@@ -73,25 +73,21 @@ internal sealed unsafe class ProcessMaps : IDisposable
 
     private Errno TryFindInText(ulong address, out ProcessMapping mapping)
     {
+        mapping = ReadAll(_processId).FirstOrDefault(candidate => address < candidate.End);
+        return mapping.End != 0 && address >= mapping.Start ? Errno.None : Errno.ENOENT;
+    }
+
+    /// <summary>All mappings of a process, in the order of their addresses; none when it is gone.</summary>
+    public static IReadOnlyList<ProcessMapping> ReadAll(int processId)
+    {
         try
         {
-            foreach (string line in File.ReadLines(string.Create(CultureInfo.InvariantCulture, $"/proc/{_processId}/maps")))
-            {
-                mapping = Parse(line);
-                if (address < mapping.End)
-                {
-                    return address >= mapping.Start ? Errno.None : Errno.ENOENT;
-                }
-            }
+            return [.. File.ReadLines(string.Create(CultureInfo.InvariantCulture, $"/proc/{processId}/maps")).Select(Parse)];
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            mapping = default;
-            return Errno.ESRCH;
+            return [];
         }
-
-        mapping = default;
-        return Errno.ENOENT;
     }
 
     // 7f0000000000-7f0000001000 rw-s 10000000000 00:01 1234    /memfd:vfio:… (deleted)

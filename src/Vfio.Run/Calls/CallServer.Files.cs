@@ -41,7 +41,28 @@ internal sealed partial class CallServer
             _files.Name = $"anon_inode:[vfio-device] {name.Split(' ')[0]}";
         }
 
+        else if (file.Context is { } context)
+        {
+            return IommufdIoctl(process, context, file.File, command, argument, call.Id);
+        }
+
         return file.File.Ioctl(command, argument);
+    }
+
+    private IoResult IommufdIoctl(SupervisedProcess process, ContextMemory context, VfioFile file, uint command, UserArgument argument, ulong call)
+    {
+        if (command == IommufdUapi.IOMMU_DESTROY)
+        {
+            context.ReleaseUnmapped(_supervision.Processes.HasMapped);
+        }
+
+        IoResult result = file.Ioctl(command, argument);
+        if (command == IommufdUapi.IOMMU_VIOMMU_ALLOC && !result.IsError)
+        {
+            context.Offer(memory => GiveMemory(process, memory, call));
+        }
+
+        return result;
     }
 
     private IoResult? OnFile(SupervisedProcess process, in SystemCallNotice call)
@@ -139,15 +160,23 @@ internal sealed partial class CallServer
     private IoResult ReadNext(SupervisedProcess process, OpenFile file, ulong address, ulong length)
     {
         IoResult result = ReadAt(process, file, address, length, file.Position);
-        file.Position += result.IsError ? 0 : (ulong)result.Value;
+        Advance(file, result);
         return result;
     }
 
     private IoResult WriteNext(SupervisedProcess process, OpenFile file, ulong address, ulong length)
     {
         IoResult result = WriteAt(process, file, address, length, file.Position);
-        file.Position += result.IsError ? 0 : (ulong)result.Value;
+        Advance(file, result);
         return result;
+    }
+
+    private static void Advance(OpenFile file, IoResult result)
+    {
+        if (!result.IsError && file.File.HasPosition)
+        {
+            file.Position += (ulong)result.Value;
+        }
     }
 
     private static IoResult ReadAt(SupervisedProcess process, OpenFile file, ulong address, ulong length, ulong position)
@@ -156,6 +185,7 @@ internal sealed partial class CallServer
         byte[]? rented = count > 256 ? ArrayPool<byte>.Shared.Rent(count) : null;
         Span<byte> buffer = rented is null ? stackalloc byte[256] : rented;
         IoResult result = file.File.Read(buffer[..count], position);
+        file.Readiness?.Update();
         if (!result.IsError)
         {
             Errno error = result.Count == 0 ? Errno.None : process.Memory.Write(address, buffer[..result.Count]);
@@ -221,14 +251,14 @@ internal sealed partial class CallServer
             }
 
             done += result.Value;
-            position += (ulong)result.Value;
+            position += file.File.HasPosition ? (ulong)result.Value : 0;
             if ((ulong)result.Value < length)
             {
                 break;
             }
         }
 
-        file.Position = isPlaced ? file.Position : position;
+        file.Position = isPlaced || !file.File.HasPosition ? file.Position : position;
         return IoResult.Success(done);
     }
 }

@@ -32,7 +32,18 @@ internal sealed partial class CallServer
     private IoResult? Open(SupervisedProcess process, ulong address, int folder, ulong flags)
     {
         bool follows = (flags & OpenNoFollow) == 0 && (flags & (OpenCreate | OpenExclusive)) != (OpenCreate | OpenExclusive);
-        if (!TryResolve(process, address, folder, follows, out Resolution found))
+        _files.CloseOnExec = (flags & CloseOnExecFlag) != 0;
+        if (CallerText.TryReadPath(process.Memory, address, out string path) != Errno.None)
+        {
+            return null;
+        }
+
+        if (StatusText.ProcessOf(path, process.Id) is not 0 and int other)
+        {
+            return _supervision.Processes.Get(other) is { } known && StatusText.Compose(other, known.Account) is { } status ? GiveContent(status) : null;
+        }
+
+        if (!TryResolve(process, path, folder, follows, out Resolution found))
         {
             return null;
         }
@@ -43,7 +54,6 @@ internal sealed partial class CallServer
         }
 
         _supervision.TakeClosed(always: true);
-        _files.CloseOnExec = (flags & CloseOnExecFlag) != 0;
         _files.Name = found.Path;
         bool writes = (flags & OpenAccess) != 0;
         if ((flags & (OpenCreate | OpenExclusive)) == (OpenCreate | OpenExclusive))

@@ -49,16 +49,15 @@ internal sealed partial class CallServer
                 continue;
             }
 
-            // From above: these are the supervisor's own.
-            for (int number = _range.End - 1; number > _range.First && part.Number < 0; number--)
-            {
-                if (ProcessFiles.TryIdentify(process.Id, number, out _) != Errno.None)
-                {
-                    IoResult given = _listener.TryGive(call, part.Memory.Descriptor, number, closeOnExec: true);
-                    part.Number = given.IsError ? -1 : number;
-                    break;
-                }
-            }
+            IoResult given = GiveMemory(process, part.Memory.Descriptor, call);
+            part.Number = given.IsError ? -1 : (int)given.Value;
         }
+    }
+
+    /// <summary>Gives the program a descriptor that only the tracer uses.</summary>
+    private IoResult GiveMemory(SupervisedProcess process, FileDescriptor memory, ulong call)
+    {
+        int number = process.FindFreeNumberFromAbove(_range);
+        return number < 0 ? Errno.EMFILE : _listener.TryGive(call, memory, number, closeOnExec: true);
     }
 }

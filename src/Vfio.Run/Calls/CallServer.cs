@@ -53,6 +53,7 @@ internal sealed partial class CallServer
         }
 
         _files.Begin(process, call.Id);
+        ProgramCaller.Set(process);
         try
         {
             OpenFile? traced = _supervision.Trace is null ? null : CallTrace.FileOf(process, in call);
@@ -76,6 +77,7 @@ internal sealed partial class CallServer
         finally
         {
             _files.End();
+            ProgramCaller.Set(null);
         }
     }
 

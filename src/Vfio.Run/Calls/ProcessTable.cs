@@ -5,7 +5,7 @@ using Vfio.Linux;
 namespace Vfio.Run;
 
 /// <summary>The processes of the program, by their threads.</summary>
-internal sealed class ProcessTable(OpenFileTable files, EventLoop loop) : IDisposable
+internal sealed class ProcessTable(OpenFileTable files, VfioHost host) : IDisposable
 {
     private readonly ConcurrentDictionary<int, SupervisedProcess> _byThread = new();
     private readonly Dictionary<int, (SupervisedProcess Process, IDisposable Watch)> _processes = [];
@@ -34,8 +34,8 @@ internal sealed class ProcessTable(OpenFileTable files, EventLoop loop) : IDispo
                     return null;
                 }
 
-                SupervisedProcess process = new(id, descriptor!, files, new SupervisedMappings(id, files));
-                entry = (process, loop.Register(descriptor!.Descriptor, EventLoopEvents.Read, _ => Remove(process)));
+                SupervisedProcess process = new(id, descriptor!, files, new SupervisedMappings(id, files), host.Options.LockedMemory);
+                entry = (process, host.EventLoop.Register(descriptor!.Descriptor, EventLoopEvents.Read, _ => Remove(process)));
                 _processes.Add(id, entry);
             }
 
@@ -43,6 +43,31 @@ internal sealed class ProcessTable(OpenFileTable files, EventLoop loop) : IDispo
             return entry.Process;
         }
     }
+
+    /// <summary>A process that has called before; null for others.</summary>
+    public SupervisedProcess? Get(int processId)
+    {
+        lock (_lock)
+        {
+            return _processes.TryGetValue(processId, out (SupervisedProcess Process, IDisposable Watch) entry) ? entry.Process : null;
+        }
+    }
+
+    /// <summary>All processes that have called.</summary>
+    public IReadOnlyList<SupervisedProcess> All
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _processes.Values.Select(static entry => entry.Process)];
+            }
+        }
+    }
+
+    /// <summary>Whether one of them has a file mapped.</summary>
+    public bool HasMapped(FileIdentity file)
+        => All.Any(process => process.Mappings.Holds(file));
 
     public void Dispose()
     {

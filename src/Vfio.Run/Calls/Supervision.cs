@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Vfio.Linux;
 
 namespace Vfio.Run;
 
@@ -15,7 +16,7 @@ internal sealed partial class Supervision : IDisposable
         _logger = Host.Options.LoggerFactory.CreateLogger("Vfio.Run");
         _folder = Directory.CreateTempSubdirectory("vfio-run-");
         Files = new OpenFileTable(Host.EventLoop, _folder);
-        Processes = new ProcessTable(Files, Host.EventLoop);
+        Processes = new ProcessTable(Files, Host);
         Tree = new ProgramTree(bus);
         Mirror = new MirrorFolder(_folder.CreateSubdirectory("root"));
         TrapsRegisters = options.TrapsRegisters;
@@ -40,6 +41,25 @@ internal sealed partial class Supervision : IDisposable
     public bool HasEnded { get; set; }
 
     public ILogger Logger => _logger;
+
+    /// <summary>A process is about to end: what devices have in place of its memory is kept for those that go on using them.</summary>
+    public void Ending(int processId, DescriptorRange range)
+    {
+        if (Processes.Get(processId) is not { } process)
+        {
+            return;
+        }
+
+        KeptMemory? kept = process.Memory.Keep(() =>
+        [
+            .. Processes.All.Where(other => other != process && other.HoldsFiles(range))
+                .Select(static other => new KeptMemory.Sharer(other.Memory, ProcessMaps.ReadAll(other.Id))),
+        ]);
+        if (kept is { IsCut: true })
+        {
+            LogCut(processId);
+        }
+    }
 
     /// <summary>A descriptor is about to be closed.</summary>
     public void NoteClose() => Volatile.Write(ref _closes, 1);
@@ -78,6 +98,9 @@ internal sealed partial class Supervision : IDisposable
 
     [LoggerMessage(2, LogLevel.Warning, "The folder {Folder} could not be removed: {Reason}")]
     private partial void LogFolder(string folder, string reason);
+
+    [LoggerMessage(4, LogLevel.Warning, "Process {Process} ended with more memory in devices than is kept for other processes (1 GiB); a use of the rest is EFAULT.")]
+    private partial void LogCut(int process);
 
     [LoggerMessage(3, LogLevel.Error, "Serving the system call {Number} failed; the program gets EIO.")]
     public partial void LogMistake(int number, Exception exception);

@@ -5,10 +5,16 @@ using Vfio.Linux;
 namespace Vfio.Run;
 
 /// <summary>The memory of a process of the program, and the devices that it has mapped in it.</summary>
-/// <remarks>Nothing keeps its pages: what the program unmaps is not there any more, also for devices that still have it mapped (a use is EFAULT).</remarks>
+/// <remarks>
+/// What the program unmaps is not there any more, also for devices that still have it mapped (a use is EFAULT). What devices have in place of a process that ends is
+/// kept for other processes that use the same devices.
+/// </remarks>
 internal sealed class CallerMemory(SupervisedProcess process) : IPinnableUserMemory, IProcessUserMemory
 {
+    private const ulong PageSize = 4096;
+    private readonly PageSet _pinned = new();
     private volatile bool _isLost;
+    private volatile KeptMemory? _kept;
     private CallerMemoryWithDevices? _withDevices;
 
     /// <summary>The same memory with the devices that are mapped in it. One object, as containers know a process by its memory.</summary>
@@ -20,16 +26,58 @@ internal sealed class CallerMemory(SupervisedProcess process) : IPinnableUserMem
     /// <summary>The process has executed another program, or ended.</summary>
     public void Lose() => _isLost = true;
 
+    /// <summary>Keeps what is pinned: the process is about to end.</summary>
+    /// <param name="others">Finds the processes that may still use it; asked only when there is something.</param>
+    /// <returns>What is kept; null when there is nothing, or nobody to keep it for.</returns>
+    public KeptMemory? Keep(Func<IReadOnlyList<KeptMemory.Sharer>> others)
+    {
+        lock (_pinned)
+        {
+            List<(ulong First, ulong Count)> runs = [.. _pinned.Runs()];
+            if (runs.Count == 0 || others() is not { Count: > 0 } sharers)
+            {
+                return null;
+            }
+
+            KeptMemory kept = new();
+            foreach ((ulong first, ulong count) in runs)
+            {
+                kept.Add(process, first * PageSize, count * PageSize, sharers);
+            }
+
+            return _kept = kept;
+        }
+    }
+
     public Errno Read(ulong address, Span<byte> destination)
-        => _isLost || ProcessMemory.TryRead(process.Id, (nuint)address, destination) != Errno.None ? Errno.EFAULT : Errno.None;
+        => !_isLost && ProcessMemory.TryRead(process.Id, (nuint)address, destination) == Errno.None ? Errno.None
+            : _kept?.Read(address, destination) ?? Errno.EFAULT;
 
     public Errno Write(ulong address, ReadOnlySpan<byte> source)
-        => _isLost || ProcessMemory.TryWrite(process.Id, (nuint)address, source) != Errno.None ? Errno.EFAULT : Errno.None;
+        => !_isLost && ProcessMemory.TryWrite(process.Id, (nuint)address, source) == Errno.None ? Errno.None
+            : _kept?.Write(address, source) ?? Errno.EFAULT;
 
-    public Errno Pin(ulong address, ulong length, bool writable) => process.Mappings.Check(address, length, writable, takesDevices: false, this);
-
-    public void Unpin(ulong address, ulong length)
+    public Errno Pin(ulong address, ulong length, bool writable)
     {
+        Errno error = process.Mappings.Check(address, length, writable, takesDevices: false, this);
+        if (error == Errno.None)
+        {
+            Note(address, length);
+        }
+
+        return error;
+    }
+
+    public void Unpin(ulong address, ulong length) => Note(address, length, pinned: false);
+
+    /// <summary>Notes that devices use pages, or no longer do.</summary>
+    public void Note(ulong address, ulong length, bool pinned = true)
+    {
+        lock (_pinned)
+        {
+            ulong first = address / PageSize;
+            _pinned.Set(first, ((address + length + PageSize - 1) / PageSize) - first, pinned);
+        }
     }
 }
 
@@ -52,9 +100,16 @@ internal sealed class CallerMemoryWithDevices(SupervisedProcess process, CallerM
             : process.Mappings.TryFind(address, out TrappedAccess target) && target.Holds(source.Length) ? target.Write(source) : error;
     }
 
-    public Errno Pin(ulong address, ulong length, bool writable) => process.Mappings.Check(address, length, writable, takesDevices: true, memory);
-
-    public void Unpin(ulong address, ulong length)
+    public Errno Pin(ulong address, ulong length, bool writable)
     {
+        Errno error = process.Mappings.Check(address, length, writable, takesDevices: true, memory);
+        if (error == Errno.None)
+        {
+            memory.Note(address, length);
+        }
+
+        return error;
     }
+
+    public void Unpin(ulong address, ulong length) => memory.Note(address, length, pinned: false);
 }

@@ -1,3 +1,4 @@
+using Vfio.Iommu;
 using Vfio.Linux;
 
 namespace Vfio.Run;
@@ -18,6 +19,7 @@ internal sealed class OpenFile : IDisposable
         Identity = identity;
         Watch = watch;
         Device = file as VfioDeviceFile;
+        Context = file is IommufdContext context ? new ContextMemory(context) : null;
     }
 
     public VfioFile File { get; }
@@ -34,10 +36,13 @@ internal sealed class OpenFile : IDisposable
     public int Watch { get; }
 
     /// <summary>What keeps the stand-in's readiness as the file's; null for stand-ins that are always ready.</summary>
-    public IDisposable? Readiness { get; init; }
+    public ReadinessFifo? Readiness { get; init; }
 
     /// <summary>The parts of the device's regions that are memory; null until the program has asked for a region that has some.</summary>
     public DeviceMemory? Memory { get; set; }
+
+    /// <summary>What can be mapped of an iommufd context; null for other kinds.</summary>
+    public ContextMemory? Context { get; }
 
     /// <summary>Where read and write without a position go on.</summary>
     public ulong Position { get; set; }
@@ -52,6 +57,7 @@ internal sealed class OpenFile : IDisposable
         {
             Readiness?.Dispose();
             Memory?.Dispose();
+            Context?.Dispose();
             File.Dispose();
         }
     }
@@ -63,6 +69,7 @@ internal sealed class OpenFile : IDisposable
         {
             Readiness?.Dispose();
             Memory?.Dispose();
+            Context?.Dispose();
         }
     }
 }

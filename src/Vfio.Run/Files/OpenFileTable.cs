@@ -34,7 +34,7 @@ internal sealed class OpenFileTable : IDisposable
     public Errno TryAdd(VfioFile file, string path, out OpenFile? open, out FileDescriptor? standIn)
     {
         open = null;
-        Errno error = TryMakeStandIn(file, path, out standIn, out IDisposable? readiness);
+        Errno error = TryMakeStandIn(file, path, out standIn, out ReadinessFifo? readiness);
         if (error != Errno.None)
         {
             return error;
@@ -99,7 +99,7 @@ internal sealed class OpenFileTable : IDisposable
         _watch.Dispose();
     }
 
-    private Errno TryMakeStandIn(VfioFile file, string path, out FileDescriptor? standIn, out IDisposable? readiness)
+    private Errno TryMakeStandIn(VfioFile file, string path, out FileDescriptor? standIn, out ReadinessFifo? readiness)
     {
         standIn = null;
         readiness = null;

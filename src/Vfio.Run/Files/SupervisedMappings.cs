@@ -24,7 +24,7 @@ internal sealed class SupervisedMappings(int processId, OpenFileTable table)
     /// <summary>The device and the place in it that an address is.</summary>
     public bool TryFind(ulong address, out TrappedAccess target)
     {
-        if (TryFind(address, out ProcessMapping mapping) && FileOf(in mapping) is { } file)
+        if (TryGet(address, out ProcessMapping mapping) && FileOf(in mapping) is { } file)
         {
             target = new TrappedAccess(file, mapping.Offset + (address - mapping.Start), mapping.End - address);
             return true;
@@ -47,7 +47,7 @@ internal sealed class SupervisedMappings(int processId, OpenFileTable table)
         ulong end = address + length;
         while (address < end)
         {
-            if (!TryFind(address, out ProcessMapping mapping))
+            if (!TryGet(address, out ProcessMapping mapping))
             {
                 return Errno.EFAULT;
             }
@@ -71,7 +71,11 @@ internal sealed class SupervisedMappings(int processId, OpenFileTable table)
         return Errno.None;
     }
 
-    private bool TryFind(ulong address, out ProcessMapping mapping)
+    /// <summary>Whether a file is mapped anywhere.</summary>
+    public bool Holds(FileIdentity file) => ProcessMaps.ReadAll(processId).Any(mapping => mapping.File == file);
+
+    /// <summary>The mapping that an address is in.</summary>
+    public bool TryGet(ulong address, out ProcessMapping mapping)
     {
         lock (_lock)
         {

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Vfio.Abi;
+using Vfio.Iommu;
 using Vfio.Linux;
 
 namespace Vfio.Run;
@@ -13,8 +14,9 @@ internal sealed class SupervisedProcess : IDisposable
     private CallerMemory _memory;
     private int _version;
 
-    public SupervisedProcess(int id, ProcessDescriptor descriptor, OpenFileTable table, SupervisedMappings mappings)
+    public SupervisedProcess(int id, ProcessDescriptor descriptor, OpenFileTable table, SupervisedMappings mappings, LockedMemoryAccount user)
     {
+        Account = new ProcessMemoryAccount(user);
         Id = id;
         _descriptor = descriptor;
         _table = table;
@@ -25,6 +27,9 @@ internal sealed class SupervisedProcess : IDisposable
     public int Id { get; }
 
     public ProcessDescriptor Descriptor => _descriptor;
+
+    /// <summary>What devices have in place of its memory. Without a limit, as nothing is really locked.</summary>
+    public ProcessMemoryAccount Account { get; }
 
     /// <summary>Where it has devices mapped.</summary>
     public SupervisedMappings Mappings { get; }
@@ -57,6 +62,9 @@ internal sealed class SupervisedProcess : IDisposable
         return found;
     }
 
+    /// <summary>Whether it has a file of ours open.</summary>
+    public bool HoldsFiles(DescriptorRange range) => _files.Values.Any(static file => !file.IsDead) || ProcessFiles.Numbers(Id).Any(number => range.Contains(number) && Find(number) is not null);
+
     /// <summary>Forgets what a number means: it is about to be closed.</summary>
     public void Forget(int number)
     {
@@ -88,7 +96,7 @@ internal sealed class SupervisedProcess : IDisposable
         // From below: programs that count on small numbers have the small ones.
         for (int number = Math.Max(range.First, least); number < range.End; number++)
         {
-            if (!_files.ContainsKey(number) && ProcessFiles.TryIdentify(Id, number, out _) != Errno.None)
+            if (IsFree(number))
             {
                 return number;
             }
@@ -97,8 +105,22 @@ internal sealed class SupervisedProcess : IDisposable
         return -1;
     }
 
+    /// <summary>The highest number in the range that nothing is open at, for what is the supervisor's own; -1 when there is none.</summary>
+    public int FindFreeNumberFromAbove(DescriptorRange range)
+    {
+        int number = range.End - 1;
+        while (number >= range.First && !IsFree(number))
+        {
+            number--;
+        }
+
+        return number >= range.First ? number : -1;
+    }
+
     /// <summary>Notes what a number means that was just given.</summary>
     public void Note(int number, OpenFile file) => _files[number] = file;
+
+    private bool IsFree(int number) => !_files.ContainsKey(number) && ProcessFiles.TryIdentify(Id, number, out _) != Errno.None;
 
     public void Dispose()
     {

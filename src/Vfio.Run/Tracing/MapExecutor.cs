@@ -11,6 +11,7 @@ internal static class MapExecutor
     private const ulong MapShared = 1;
     private const ulong MapFixed = 0x10;
     private const ulong KindMask = 3;
+    private const ulong ProtectionMask = 7;
     private const ulong PageMask = 4095;
     private const ulong FirstError = unchecked((ulong)-4095L);
 
@@ -21,11 +22,17 @@ internal static class MapExecutor
             return;
         }
 
-        Errno error = Check(file, in call);
+        Errno error = file.Device is { } device ? Check(device, in call) : Redirect(file, ref call);
         if (error != Errno.None)
         {
             call.CallNumber = ulong.MaxValue;
             call.Rax = unchecked((ulong)-(long)(int)error);
+            _ = ThreadTracing.Write(thread, in call);
+            return;
+        }
+
+        if (file.Device is null)
+        {
             _ = ThreadTracing.Write(thread, in call);
             return;
         }
@@ -50,16 +57,29 @@ internal static class MapExecutor
         _ = ThreadTracing.Write(thread, in done);
     }
 
-    private static Errno Check(OpenFile file, in ThreadRegisters call)
+    /// <summary>Makes a call that maps memory of a virtual IOMMU one that maps that memory's own descriptor.</summary>
+    private static Errno Redirect(OpenFile file, ref ThreadRegisters call)
     {
-        if (file.Device is not { } device)
+        MapRequest request = new(call.R9, call.Rsi, (MemoryProtection)(call.Rdx & ProtectionMask), (call.R10 & KindMask) is MapShared or KindMask);
+        if (file.Context is not { } context)
         {
-            // What the file has to say is its own; nothing but devices can be mapped here.
-            Errno refused = file.File.Map(new MapRequest(call.R9, call.Rsi, MemoryProtection.ReadWrite), out MappableMemory memory);
+            Errno refused = file.File.Map(in request, out MappableMemory memory);
             memory.Lease?.Dispose();
             return refused == Errno.None ? Errno.ENODEV : refused;
         }
 
+        Errno error = context.TryMap(in request, out int number, out ulong offset);
+        if (error == Errno.None)
+        {
+            call.R8 = (ulong)number;
+            call.R9 = offset;
+        }
+
+        return error;
+    }
+
+    private static Errno Check(VfioDeviceFile device, in ThreadRegisters call)
+    {
         uint index = PciLayout.Region(call.R9);
         RegionInfoText region = new();
         IoResult asked = region.Ask(device, index);

@@ -23,19 +23,21 @@ internal sealed partial class Tracer : IDisposable
     private readonly Dictionary<int, int> _processes = [];
     private readonly Emulator _emulator;
     private readonly ManualResetEventSlim _started = new();
+    private readonly DescriptorRange _range;
     private Errno _error;
 
-    private Tracer(Supervision supervision)
+    private Tracer(Supervision supervision, DescriptorRange range)
     {
+        _range = range;
         _emulator = new Emulator(supervision.Trace);
         _supervision = supervision;
     }
 
     /// <summary>Begins to trace a process that has one thread.</summary>
     /// <exception cref="VfioException">EPERM: something else traces it, or the system forbids it.</exception>
-    public static Tracer Start(Supervision supervision, int processId)
+    public static Tracer Start(Supervision supervision, int processId, DescriptorRange range)
     {
-        Tracer tracer = new(supervision);
+        Tracer tracer = new(supervision, range);
         Thread thread = new(() => tracer.Run(processId)) { Name = "vfio tracer", IsBackground = true };
         thread.Start();
         tracer._started.Wait();
@@ -89,6 +91,7 @@ internal sealed partial class Tracer : IDisposable
         switch ((TraceEvent)(status >> 16))
         {
             case TraceEvent.Exit:
+                _supervision.Ending(thread, _range);
                 _processes.Remove(thread);
                 _ = ThreadTracing.Detach(thread);
                 break;

@@ -39,6 +39,8 @@ internal static class RunCommand
             await using VfioHost host = new(new VfioHostOptions
             {
                 LoggerFactory = logger,
+                Capabilities = ProgramCaller.GetCapabilities,
+                ProcessAccount = ProgramCaller.GetAccount,
                 UnsafeNoIommu = result.GetValue(noIommu),
                 RequestInterval = TimeSpan.FromSeconds(1),
                 IommufdExtension = result.GetValue(testOperations) ? new IommufdTestCommands() : null,

@@ -32,7 +32,10 @@ public sealed partial class VfioHost
         file = null;
         if (path == "/dev/iommu")
         {
-            file = new IommufdContext(Options.IommufdLimits, () => new IommufdCaller(Options.Capabilities(), _account)) { Extension = Options.IommufdExtension };
+            file = new IommufdContext(Options.IommufdLimits, () => new IommufdCaller(Options.Capabilities(), Options.ProcessAccount() ?? _account))
+            {
+                Extension = Options.IommufdExtension,
+            };
             return Errno.None;
         }
 

@@ -28,6 +28,9 @@ public sealed record VfioHostOptions
     /// <summary>Where memory is charged that containers and iommufd keep in place for devices; without limit by default.</summary>
     public LockedMemoryAccount LockedMemory { get; init; } = new();
 
+    /// <summary>Whose memory a caller's is, asked at each map by iommufd; null for the host's own account, as of all callers by default.</summary>
+    public Func<ProcessMemoryAccount?> ProcessAccount { get; init; } = static () => null;
+
     /// <summary>Asked at the first open of a device whether its driver stays; false refuses the open with ENODEV (<c>try_module_get</c>).</summary>
     public Func<VfioDevice, bool> TryGetDriver { get; init; } = static _ => true;
 
