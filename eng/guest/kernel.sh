@@ -20,8 +20,8 @@ setup_kernel() {
   else
     note "our own guest kernel is not to be had here; Debian's 6.12 takes its place. It has no iommufd and no VFIO"
     note "cdev: tests that need them will fail. To build ours: eng/guest/setup.sh build-kernel"
-    part debian-kernel 6.12-r1 make_debian_kernel
-    point kernel debian-kernel-6.12-r1
+    part debian-kernel 6.12-r2 make_debian_kernel
+    point kernel debian-kernel-6.12-r2
   fi
 }
 
@@ -102,6 +102,9 @@ build_own_kernel() {
 # Modules of Debian's kernel that the guest loads at start: drivers for what the tests serve, and VFIO itself.
 DEBIAN_MODULES="nvme virtio_blk vfio_pci vfio_iommu_type1 gpio_pci_idio_16"
 
+# Drivers that our own kernel has not: in the archive, and loaded when a guest is to have them. drivers/NAME lists what one needs, in load order.
+DEBIAN_DRIVERS="igb igbvf ioatdma idxd"
+
 make_debian_kernel() {
   local folder=$1 package release
   setup initramfs
@@ -109,7 +112,7 @@ make_debian_kernel() {
   with_apt fetch_packages trixie "$folder/packages" "$package"
   release=${package#linux-image-}
   unpack_vmlinuz "$folder/packages/boot/vmlinuz-$release" "$folder/vmlinux"
-  pack_modules "$folder/packages/usr/lib/modules/$release" "$folder/tree"
+  pack_modules "$folder/packages/usr/lib/modules/$release" "$folder/tree" "$folder/drivers"
   (cd "$folder/tree" && find . | sort | "$VFIO_CACHE/initramfs/busybox" cpio -o -H newc -R 0:0 2>/dev/null) >"$folder/modules.cpio"
   rm -rf "$folder/packages" "$folder/tree"
   echo "$release" >"$folder/release"
@@ -130,20 +133,24 @@ unpack_vmlinuz() {
   [ "$(od -An -tx1 -N 4 "$out" | tr -d ' ')" = 7f454c46 ] || die "$image has no ELF kernel packed with zstd"
 }
 
-# pack_modules SOURCE TREE: the modules above and what they depend on, uncompressed, listed in load order.
+# pack_modules SOURCE TREE DRIVERS: the modules above and what they depend on, uncompressed, listed in load order.
 pack_modules() {
-  local source=$1 tree=$2 module
+  local source=$1 tree=$2 drivers=$3 module
   declare -gA PACKED=()
   BUILTIN=$(sed 's,.*/,,; s/\.ko.*//; s/-/_/g' "$source/modules.builtin" | tr '\n' ' ')
-  mkdir -p "$tree/lib/modules"
+  mkdir -p "$tree/lib/modules" "$drivers"
   : >"$tree/modules.load"
   for module in $DEBIAN_MODULES; do
-    pack_module "$module" "$source" "$tree"
+    pack_module "$module" "$source" "$tree" "$tree/modules.load"
+  done
+  for module in $DEBIAN_DRIVERS; do
+    PACKED=()
+    pack_module "$module" "$source" "$tree" "$drivers/$module"
   done
 }
 
 pack_module() {
-  local name=${1//-/_} source=$2 tree=$3 file target dependency
+  local name=${1//-/_} source=$2 tree=$3 list=$4 file target dependency
   [ -z "${PACKED[$name]:-}" ] || return 0
   PACKED[$name]=1
   case " $BUILTIN " in *" $name "*) return 0 ;; esac
@@ -155,7 +162,7 @@ pack_module() {
     *) cp "$file" "$target" ;;
   esac
   for dependency in $(tr '\0' '\n' <"$target" | sed -n 's/^depends=//p' | tr , ' '); do
-    pack_module "$dependency" "$source" "$tree"
+    pack_module "$dependency" "$source" "$tree" "$list"
   done
-  echo "$name" >>"$tree/modules.load"
+  echo "$name" >>"$list"
 }

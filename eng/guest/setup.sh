@@ -2,7 +2,7 @@
 # What the VM tests and `vfio vm` need, in the cache: QEMU with its vfio-user client, a guest kernel, an initramfs,
 # and the kernel's user headers for the ABI tests. Prints nothing when all of it is there.
 #
-#   eng/guest/setup.sh                 qemu, kernel, initramfs, disks and headers
+#   eng/guest/setup.sh                 qemu, kernel, initramfs, disks, headers and debian-kernel
 #   eng/guest/setup.sh PART...         only these: qemu kernel initramfs disks headers debian-kernel
 #   eng/guest/setup.sh build-kernel    builds our own kernel from Debian's sources (five to ten minutes on two cores)
 #   eng/guest/setup.sh --env           prints the paths as shell assignments, and sets up nothing
@@ -11,7 +11,7 @@
 # the part is made from; a part appears by one rename when it is complete, so that a half download is never seen.
 #   qemu/            unpacked packages; qemu/bin/qemu-system-x86_64 starts it from anywhere
 #   kernel/          vmlinux, modules.cpio (empty for our own kernel, which has none), release, kind (own or debian)
-#   debian-kernel/   the same of Debian's 6.12, which lacks iommufd; the fallback
+#   debian-kernel/   the same of Debian's 6.12, which lacks iommufd, with drivers/NAME for each driver that it has more; also the fallback
 #   initramfs/       base.cpio: busybox and the console agent; append modules.cpio and whatever a test brings
 #   disks/           vmlinux of Debian's cloud kernel, tools.cpio (e2fsprogs, nvme-cli, fio), boot.img, OVMF.fd
 #   headers/         usr/include of linux-libc-dev 7.3
@@ -111,7 +111,7 @@ setup() {
       headers) part headers 7.3-r1 make_headers ;;
       initramfs) part initramfs "r1-$(cat "$GUEST/init" "$GUEST/agent" | sha256sum | cut -c 1-12)" make_initramfs ;;
       disks) part disks "6.12-$(cat "$GUEST/init" "$GUEST/agent" "$GUEST/disks.sh" | sha256sum | cut -c 1-12)" make_disks ;;
-      debian-kernel) part debian-kernel 6.12-r1 make_debian_kernel ;;
+      debian-kernel) part debian-kernel 6.12-r2 make_debian_kernel ;;
       kernel) setup_kernel ;;
       build-kernel)
         part own-kernel "$OWN_KERNEL_KEY" build_own_kernel
@@ -135,5 +135,5 @@ if [ "${1:-}" = --make ]; then
   exit 0
 fi
 
-[ $# -gt 0 ] || set -- qemu kernel initramfs disks headers
+[ $# -gt 0 ] || set -- qemu kernel initramfs disks headers debian-kernel
 setup "$@"

@@ -21,6 +21,8 @@ internal static class VmCommand
             Description = "An NVMe disk in a file, FILE[,size=1G][,key=value…], made when a size is given; the guest then has ext4, e2fsprogs, nvme-cli and fio; may be repeated",
             AllowMultipleArgumentsPerToken = false,
         };
+        Option<string[]> driver = new("--driver") { Description = "Boot Debian's kernel with this driver (igb, igbvf, ioatdma, idxd), which the guest's own has not; may be repeated", AllowMultipleArgumentsPerToken = false };
+        driver.AcceptOnlyFromAmong("igb", "igbvf", "ioatdma", "idxd");
         Option<GuestBoot> boot = new("--boot") { Description = "What starts the machine: QEMU with the guest's kernel, or firmware (bios, uefi) that boots the first disk" };
         Option<int> memory = CommonOptions.Number("--memory", "The guest's RAM in MiB, with --nvme at least 512", 256, "64 to 65536 (MiB)", static value => value is >= 64 and <= 65536);
         Option<bool> iommu = new("--iommu") { Description = "Give the machine an IOMMU, which the guest's own VFIO needs" };
@@ -31,7 +33,7 @@ internal static class VmCommand
         Argument<string[]> qemu = new("qemu") { Description = "More arguments for QEMU, behind --", Arity = ArgumentArity.ZeroOrMore };
         Command command = new("vm", "Boot a Linux virtual machine with devices of this process. Ctrl-C goes to the guest; 'exit' or Ctrl-A x ends the machine.")
         {
-            device, nvme, boot, memory, iommu, kernel, append, line, level, qemu,
+            device, nvme, driver, boot, memory, iommu, kernel, append, line, level, qemu,
         };
         command.SetAction(async result =>
         {
@@ -55,6 +57,7 @@ internal static class VmCommand
                 Boot = result.GetValue(boot),
                 // What the guest executes may come from the disk: see docs/adr/0407.
                 SharedMemory = !disks,
+                Drivers = result.GetValue(driver) ?? [],
                 Iommu = result.GetValue(iommu),
                 Kernel = image?.FullName,
                 KernelArguments = result.GetValue(append) ?? string.Empty,
@@ -100,7 +103,7 @@ internal static class VmCommand
         using Termination termination = new();
         try
         {
-            await QemuInstallation.CompleteAsync(options.DiskTools, termination.Token);
+            await QemuInstallation.CompleteAsync(options, termination.Token);
             using ScratchFolder scratch = new();
             using ILoggerFactory logger = ErrorLog.Create(level);
             await using ToolHost host = new(logger);

@@ -43,7 +43,9 @@ internal static class GuestCommandLine
         GuestBoot.Uefi => ["-bios", QemuInstallation.Current.Uefi],
         _ =>
         [
-            "-kernel", options.Kernel ?? (options.DiskTools ? QemuInstallation.Current.DiskKernel : QemuInstallation.Current.Kernel),
+            "-kernel", options.Kernel ?? (options.DiskTools ? QemuInstallation.Current.DiskKernel
+                : options.Drivers.Count > 0 ? QemuInstallation.Current.DriverKernel
+                : QemuInstallation.Current.Kernel),
             "-initrd", BuildInitramfs(options, scratch),
             "-append", "console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests tsc=reliable "
                 + $"no_timer_check random.trust_cpu=on {service} {options.KernelArguments}",
@@ -59,6 +61,7 @@ internal static class GuestCommandLine
         string[] parts = options switch
         {
             { DiskTools: true } => [installation.Initramfs, installation.DiskTools],
+            { Drivers.Count: > 0 } => [installation.Initramfs, installation.DriverModules],
             { Kernel: null } => [installation.Initramfs, installation.KernelModules],
             _ => [installation.Initramfs],
         };
@@ -68,9 +71,17 @@ internal static class GuestCommandLine
             source.CopyTo(stream);
         }
 
-        if (options.Files.Count > 0)
+        if (options.Files.Count + options.Drivers.Count > 0)
         {
             var archive = new CpioArchive(stream);
+            if (options.Drivers.Count > 0)
+            {
+                // In place of the list of the modules that Debian's kernel needs to stand in for ours.
+                string list = scratch.File("modules");
+                File.WriteAllLines(list, options.Drivers.SelectMany(installation.ModulesOf).Distinct(StringComparer.Ordinal));
+                archive.AddFromHost("/modules.load", list);
+            }
+
             foreach ((string guestPath, string hostPath) in options.Files)
             {
                 archive.AddFromHost(guestPath, hostPath);

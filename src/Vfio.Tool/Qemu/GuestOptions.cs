@@ -39,6 +39,11 @@ public sealed record GuestOptions
     /// </summary>
     public bool DiskTools { get; init; }
 
+    /// <summary>
+    /// Drivers of Debian's kernel to load (igb, igbvf, ioatdma, idxd), which our own has not; when there are any, that kernel is booted. It has no iommufd.
+    /// </summary>
+    public IReadOnlyList<string> Drivers { get; init; } = [];
+
     /// <summary>What starts the machine. With firmware, kernel and first process come from a disk and the options for them do not matter.</summary>
     public GuestBoot Boot { get; init; }
 

@@ -33,6 +33,12 @@ public sealed class QemuInstallation
     /// <summary>Debian's kernel with NVMe and ext4 built in, for <see cref="GuestOptions.DiskTools"/>.</summary>
     public string DiskKernel => Require("disks/vmlinux", "disks");
 
+    /// <summary>Debian's kernel, for <see cref="GuestOptions.Drivers"/>.</summary>
+    public string DriverKernel => Require("debian-kernel/vmlinux", "debian-kernel");
+
+    /// <summary>Its modules, as an archive to append.</summary>
+    public string DriverModules => Require("debian-kernel/modules.cpio", "debian-kernel");
+
     /// <summary>e2fsprogs, nvme-cli and fio with their libraries, as an archive to append.</summary>
     public string DiskTools => Require("disks/tools.cpio", "disks");
 
@@ -41,6 +47,10 @@ public sealed class QemuInstallation
 
     /// <summary>UEFI's firmware for the machine.</summary>
     public string Uefi => Require("disks/OVMF.fd", "disks");
+
+    /// <summary>The modules that a driver needs, in the order in which they are loaded.</summary>
+    /// <param name="driver">One of <see cref="GuestOptions.Drivers"/>.</param>
+    public string[] ModulesOf(string driver) => File.ReadAllLines(Require($"debian-kernel/drivers/{driver}", "debian-kernel"));
 
     /// <summary>
     /// Whether the guest runs the project's own kernel, which has iommufd and VFIO's device files; Debian's has not.
@@ -59,17 +69,17 @@ public sealed class QemuInstallation
     }
 
     /// <summary>Sets up what is missing when this program runs from a checkout; says nothing and takes no time when all is there.</summary>
-    /// <param name="disks">Whether the parts for <see cref="GuestOptions.DiskTools"/> are needed too.</param>
+    /// <param name="options">The guest, which may need more than others.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="QemuException">The script failed; what it said is on standard error.</exception>
-    public static async Task CompleteAsync(bool disks, CancellationToken cancellationToken)
+    public static async Task CompleteAsync(GuestOptions options, CancellationToken cancellationToken)
     {
         if (FindSetup() is not { } script)
         {
             return;
         }
 
-        using Process setup = Process.Start(new ProcessStartInfo(script, disks ? ["qemu", "initramfs", "disks"] : ["qemu", "kernel", "initramfs"]) { UseShellExecute = false, RedirectStandardOutput = true })!;
+        using Process setup = Process.Start(new ProcessStartInfo(script, ["qemu", "initramfs", options.DiskTools ? "disks" : options.Drivers.Count > 0 ? "debian-kernel" : "kernel"]) { UseShellExecute = false, RedirectStandardOutput = true })!;
         string output = await setup.StandardOutput.ReadToEndAsync(cancellationToken);
         await setup.WaitForExitAsync(cancellationToken);
         if (setup.ExitCode != 0)
