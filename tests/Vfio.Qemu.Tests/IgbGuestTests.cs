@@ -1,0 +1,154 @@
+using Vfio.Devices.Igb;
+using Vfio.User;
+
+namespace Vfio.Qemu.Tests;
+
+/// <summary>Linux' <c>igb</c>, unmodified, on two network controllers of ours that are one cable: each has a network namespace of the guest to itself.</summary>
+[Collection(GuestCollection.Name)]
+public sealed class IgbGuestTests : IAsyncLifetime
+{
+    /// <summary>Moves the second interface into a namespace, where <c>n</c> runs commands, and brings both up.</summary>
+    private const string Functions = """
+        n() { nsenter -t "$(cat /tmp/namespace)" -n "$@"; }
+        carrier() { for i in $(seq 200); do [ "$(cat /sys/class/net/eth0/carrier)" = "$1" ] && return 0; sleep 0.05; done; return 1; }
+        count() { cat "/sys/class/net/eth0/statistics/$1"; }
+
+        """;
+
+    private const string Setup = Functions + """
+        for i in $(seq 100); do [ -d /sys/class/net/eth1 ] && break; sleep 0.1; done
+        unshare -n sleep 10000 >/dev/null 2>&1 &
+        echo $! >/tmp/namespace
+        for i in $(seq 100); do [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/self/ns/net)" ] && break; sleep 0.05; done
+        ip link set eth1 netns $! || exit 1
+        ip addr add 10.0.0.1/24 dev eth0
+        n ip addr add 10.0.0.2/24 dev eth1
+        ip link set eth0 up
+        n ip link set eth1 up
+        carrier 1 || exit 1
+        for i in $(seq 20); do ping -c 1 -W 1 10.0.0.2 >/dev/null && exit 0; done
+        exit 1
+        """;
+
+    private readonly ScratchFolder _scratch = new();
+    private readonly VfioHost _host = new();
+    private readonly PacketLink _link = new();
+    private readonly List<IgbDevice> _devices = [];
+    private readonly List<VfioUserServer> _servers = [];
+
+    public ValueTask InitializeAsync()
+    {
+        for (int i = 0; i < 2; i++)
+        {
+            IgbOptions options = new() { Backend = _link.CreatePort, Address = new byte[] { 0x52, 0x54, 0, 0, 0, (byte)(i + 1) } };
+            _devices.Add(_host.Allocate(() => new IgbDevice(options)));
+            _ = _host.RegisterEmulatedIommuDevice(_devices[i], $"igb{i}");
+            _servers.Add(VfioUserServer.Listen(_host, $"igb{i}", _scratch.File($"igb{i}")));
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (VfioUserServer server in _servers)
+        {
+            await server.DisposeAsync();
+        }
+
+        await _host.DisposeAsync();
+        _devices.ForEach(static device => device.Put());
+        _scratch.Dispose();
+    }
+
+    [Fact]
+    public async Task Namespaces_reach_each_other_with_small_large_and_jumbo_packets()
+    {
+        await using GuestMachine guest = await BootAsync();
+        Assert.Equal("52:54:00:00:00:01 1000", await guest.RunAsync("echo $(cat /sys/class/net/eth0/address) $(cat /sys/class/net/eth0/speed)"));
+
+        await guest.RunAsync(Functions + "ping -c 5 -i 0.1 10.0.0.2 | grep ' 0% packet loss' && ping -c 5 -i 0.1 -s 1472 10.0.0.2 | grep ' 0% packet loss'");
+        await guest.RunAsync(Functions + """
+            ip link set eth0 mtu 8200
+            n ip link set eth1 mtu 8200
+            for i in $(seq 20); do ping -c 1 -W 1 10.0.0.2 >/dev/null && break; done
+            ping -c 5 -i 0.1 -s 8000 10.0.0.2 | grep ' 0% packet loss'
+            """);
+        Assert.Equal("0 0 0", await guest.RunAsync(Functions + "echo $(count rx_errors) $(count tx_errors) $(count rx_crc_errors)"));
+    }
+
+    [Fact]
+    public async Task Stream_arrives_whole_and_is_counted()
+    {
+        const int Megabytes = 8;
+        await using GuestMachine guest = await BootAsync();
+
+        // TCP with segmentation by the device: the server is in the namespace, and what it serves is fetched from there.
+        string[] result = (await guest.RunAsync(Functions + $"""
+            mkdir -p /tmp/www
+            dd if=/dev/urandom of=/tmp/www/data bs=1M count={Megabytes} 2>/dev/null
+            n httpd -p 10.0.0.2:80 -h /tmp/www
+            before=$(count rx_bytes)
+            wget -q -O /tmp/copy http://10.0.0.2/data || exit 1
+            sleep 2.5
+            cmp /tmp/www/data /tmp/copy && echo same
+            echo $(($(count rx_bytes) - before))
+            echo $(($(count tx_errors) + $(count rx_errors)))
+            """, TimeSpan.FromMinutes(4))).Split('\n');
+
+        Assert.Equal("same", result[0]);
+        long received = long.Parse(result[1], System.Globalization.CultureInfo.InvariantCulture);
+        Assert.InRange(received, Megabytes << 20, (Megabytes + 2) << 20);
+        Assert.Equal("0", result[2]);
+    }
+
+    [Fact]
+    public async Task Pulled_cable_is_seen_and_put_back()
+    {
+        await using GuestMachine guest = await BootAsync();
+        _devices[0].SetLink(false);
+        await guest.RunAsync(Functions + "carrier 0");
+        await guest.RunAsync(Functions + "! ping -c 1 -W 1 10.0.0.2 >/dev/null");
+        _devices[0].SetLink(true);
+        await guest.RunAsync(Functions + "carrier 1 && for i in $(seq 20); do ping -c 1 -W 1 10.0.0.2 >/dev/null && exit 0; done; exit 1");
+        await guest.RunAsync("dmesg | grep 'eth0 NIC Link is Down'");
+    }
+
+    [Fact]
+    public async Task Driver_is_unbound_and_bound_again()
+    {
+        await using GuestMachine guest = await BootAsync();
+        await guest.RunAsync(Functions + """
+            cd /sys/bus/pci/drivers/igb
+            echo 0000:00:04.0 >unbind
+            [ ! -d /sys/class/net/eth0 ] || exit 1
+            echo 0000:00:04.0 >bind
+            for i in $(seq 100); do [ -d /sys/class/net/eth0 ] && break; sleep 0.1; done
+            ip addr add 10.0.0.1/24 dev eth0
+            ip link set eth0 up
+            carrier 1 || exit 1
+            for i in $(seq 20); do ping -c 1 -W 1 10.0.0.2 >/dev/null && exit 0; done
+            exit 1
+            """);
+    }
+
+    private async Task<GuestMachine> BootAsync()
+    {
+        GuestMachine guest = await GuestMachine.BootAsync(new GuestOptions
+        {
+            Memory = 256,
+            Drivers = ["igb"],
+            Devices = [QemuDevice.VfioUser(_servers[0].SocketPath!).At(4), QemuDevice.VfioUser(_servers[1].SocketPath!).At(5)],
+        });
+        try
+        {
+            await guest.RunAsync(Setup);
+            return guest;
+        }
+        catch
+        {
+            await guest.DisposeAsync();
+            throw;
+        }
+    }
+}
