@@ -1,4 +1,5 @@
 using Vfio.Devices.Bench;
+using Vfio.Devices.Dsa;
 using Vfio.Devices.Edu;
 using Vfio.Devices.Igb;
 using Vfio.Devices.Ioat;
@@ -81,6 +82,17 @@ internal static class DeviceCatalog
             {
                 IoatOptions options = IoatOptions.Parse(settings);
                 return () => new IoatDevice(options);
+            }),
+        new DeviceModel(
+            "dsa",
+            "a data streaming accelerator that Linux' idxd and DPDK's dmadev_idxd bind (8086:0b25)",
+            [
+                new DeviceSetting("transfer", "bytes that one descriptor moves at most, a power of two from 4096 to 2147483648", "65536"),
+            ],
+            static settings =>
+            {
+                DsaOptions options = DsaOptions.Parse(settings);
+                return () => new DsaDevice(options);
             }),
         new DeviceModel(
             "igb",

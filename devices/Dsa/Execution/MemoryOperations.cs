@@ -1,0 +1,276 @@
+using System.Buffers.Binary;
+using System.Numerics;
+using System.Runtime.InteropServices;
+using Vfio.Abi;
+using Vfio.Pci;
+
+namespace Vfio.Devices.Dsa;
+
+/// <summary>The operations on memory, piece by piece. One for each work queue, as it has the buffers.</summary>
+/// <param name="device">The device whose DMA it is.</param>
+internal sealed class MemoryOperations(VfioPciDevice device)
+{
+    private const int Piece = 65_536;
+    private const uint PageSize = 4096;
+    private const int DeltaEntry = 10;
+    private readonly byte[] _first = new byte[Piece];
+    private readonly byte[] _second = new byte[Piece];
+
+    /// <summary>Copies; where source and destination overlap, as if through a buffer.</summary>
+    public void Move(in DsaDescriptor descriptor, ref CompletionRecord record)
+    {
+        bool isBackward = descriptor.Destination > descriptor.Source && descriptor.Destination - descriptor.Source < descriptor.Size;
+        record.Result = isBackward ? (byte)1 : (byte)0;
+        for (uint done = 0; done < descriptor.Size;)
+        {
+            uint count = Math.Min(Piece, descriptor.Size - done);
+            uint at = isBackward ? descriptor.Size - done - count : done;
+            if (!TryRead(descriptor.Source + at, _first.AsSpan(0, (int)count), isBackward, ref record) || !TryWrite(descriptor.Destination + at, _first.AsSpan(0, (int)count), ref record))
+            {
+                return;
+            }
+
+            done += count;
+            record.Completed = done;
+        }
+    }
+
+    /// <summary>Copies to two places that lie alike in their pages.</summary>
+    public void MoveTwice(in DsaDescriptor descriptor, ulong second, ref CompletionRecord record)
+    {
+        for (uint done = 0; done < descriptor.Size;)
+        {
+            Span<byte> piece = _first.AsSpan(0, (int)Math.Min(Piece, descriptor.Size - done));
+            if (!TryRead(descriptor.Source + done, piece, false, ref record)
+                || !TryWrite(descriptor.Destination + done, piece, ref record) || !TryWrite(second + done, piece, ref record))
+            {
+                return;
+            }
+
+            done += (uint)piece.Length;
+            record.Completed = done;
+        }
+    }
+
+    public void Fill(in DsaDescriptor descriptor, ref CompletionRecord record)
+    {
+        // The buffer is a multiple of eight bytes, so that each piece begins with the pattern's first byte.
+        MemoryMarshal.Cast<byte, ulong>(_first.AsSpan()).Fill(descriptor.Source);
+        for (uint done = 0; done < descriptor.Size;)
+        {
+            Span<byte> piece = _first.AsSpan(0, (int)Math.Min(Piece, descriptor.Size - done));
+            if (!TryWrite(descriptor.Destination + done, piece, ref record))
+            {
+                return;
+            }
+
+            done += (uint)piece.Length;
+            record.Completed = done;
+        }
+    }
+
+    /// <summary>Finds the first byte in which two ranges differ, or one differs from a pattern.</summary>
+    public void Compare(in DsaDescriptor descriptor, bool withPattern, ref CompletionRecord record)
+    {
+        if (withPattern)
+        {
+            MemoryMarshal.Cast<byte, ulong>(_second.AsSpan()).Fill(descriptor.Destination);
+        }
+
+        for (uint done = 0; done < descriptor.Size;)
+        {
+            Span<byte> one = _first.AsSpan(0, (int)Math.Min(Piece, descriptor.Size - done));
+            Span<byte> other = _second.AsSpan(0, one.Length);
+            if (!TryRead(descriptor.Source + done, one, false, ref record) || (!withPattern && !TryRead(descriptor.Destination + done, other, false, ref record)))
+            {
+                return;
+            }
+
+            int same = one.CommonPrefixLength(other);
+            record.Completed = done + (uint)same;
+            if (same < one.Length)
+            {
+                record.Result = 1;
+                return;
+            }
+
+            done += (uint)one.Length;
+        }
+    }
+
+    /// <summary>Writes where the second source differs from the first, as offsets in words of eight bytes, each with the second source's word.</summary>
+    public void CreateDelta(in DsaDescriptor descriptor, ulong delta, uint longest, ref CompletionRecord record)
+    {
+        Span<byte> entry = stackalloc byte[DeltaEntry];
+        uint size = 0;
+        for (uint done = 0; done < descriptor.Size;)
+        {
+            Span<byte> one = _first.AsSpan(0, (int)Math.Min(Piece, descriptor.Size - done));
+            Span<byte> other = _second.AsSpan(0, one.Length);
+            if (!TryRead(descriptor.Source + done, one, false, ref record) || !TryRead(descriptor.Destination + done, other, false, ref record))
+            {
+                return;
+            }
+
+            for (int at = 0; at < one.Length; at += sizeof(ulong))
+            {
+                record.Completed = done + (uint)at;
+                if (one.Slice(at, sizeof(ulong)).SequenceEqual(other.Slice(at, sizeof(ulong))))
+                {
+                    continue;
+                }
+
+                if (size + DeltaEntry > longest)
+                {
+                    record.Result = 2;
+                    record.Value = size;
+                    return;
+                }
+
+                BinaryPrimitives.WriteUInt16LittleEndian(entry, (ushort)((done + (uint)at) / sizeof(ulong)));
+                other.Slice(at, sizeof(ulong)).CopyTo(entry[sizeof(ushort)..]);
+                if (!TryWrite(delta + size, entry, ref record))
+                {
+                    return;
+                }
+
+                size += DeltaEntry;
+            }
+
+            done += (uint)one.Length;
+            record.Completed = done;
+        }
+
+        record.Result = size > 0 ? (byte)1 : (byte)0;
+        record.Value = size;
+    }
+
+    /// <summary>Writes the words of a delta record to their places.</summary>
+    public void ApplyDelta(in DsaDescriptor descriptor, uint length, ref CompletionRecord record)
+    {
+        Span<byte> entry = stackalloc byte[DeltaEntry];
+        long last = -1;
+        for (uint done = 0; done < length; done += DeltaEntry)
+        {
+            if (!TryRead(descriptor.Source + done, entry, false, ref record))
+            {
+                return;
+            }
+
+            uint offset = BinaryPrimitives.ReadUInt16LittleEndian(entry) * (uint)sizeof(ulong);
+            if (offset <= last || offset + sizeof(ulong) > descriptor.Size)
+            {
+                record.Code = offset <= last ? CompletionStatus.DeltaOffsetOrder : CompletionStatus.DeltaOffsetRange;
+                return;
+            }
+
+            last = offset;
+            if (!TryWrite(descriptor.Destination + offset, entry[sizeof(ushort)..], ref record))
+            {
+                return;
+            }
+
+            record.Completed = done + DeltaEntry;
+        }
+    }
+
+    /// <summary>Computes CRC-32C, and copies on the way when there is a destination.</summary>
+    /// <param name="descriptor">What to read.</param>
+    /// <param name="seed">The seed, as in the register: inverted already when that is asked for.</param>
+    /// <param name="copies">Whether to copy.</param>
+    /// <param name="record">Receives how far it came.</param>
+    /// <returns>The CRC, not inverted.</returns>
+    public uint Crc(in DsaDescriptor descriptor, uint seed, bool copies, ref CompletionRecord record)
+    {
+        uint crc = seed;
+        for (uint done = 0; done < descriptor.Size;)
+        {
+            Span<byte> piece = _first.AsSpan(0, (int)Math.Min(Piece, descriptor.Size - done));
+            if (!TryRead(descriptor.Source + done, piece, false, ref record) || (copies && !TryWrite(descriptor.Destination + done, piece, ref record)))
+            {
+                return crc;
+            }
+
+            ReadOnlySpan<ulong> words = MemoryMarshal.Cast<byte, ulong>(piece);
+            foreach (ulong word in words)
+            {
+                crc = BitOperations.Crc32C(crc, word);
+            }
+
+            foreach (byte value in piece[(words.Length * sizeof(ulong))..])
+            {
+                crc = BitOperations.Crc32C(crc, value);
+            }
+
+            done += (uint)piece.Length;
+            record.Completed = done;
+        }
+
+        return crc;
+    }
+
+    /// <summary>Looks whether a range is there.</summary>
+    public void Touch(in DsaDescriptor descriptor, ref CompletionRecord record)
+    {
+        for (uint done = 0; done < descriptor.Size;)
+        {
+            Span<byte> piece = _first.AsSpan(0, (int)Math.Min(Piece, descriptor.Size - done));
+            if (!TryRead(descriptor.Destination + done, piece, false, ref record))
+            {
+                return;
+            }
+
+            done += (uint)piece.Length;
+            record.Completed = done;
+        }
+    }
+
+    public bool TryRead(ulong address, Span<byte> piece, bool isBackward, ref CompletionRecord record)
+    {
+        if (device.Dma.Read(address, piece) == Errno.None)
+        {
+            return true;
+        }
+
+        // Which page it was: the first one in the order of the transfer.
+        for (int done = 0; done < piece.Length;)
+        {
+            int at = isBackward ? piece.Length - done - 1 : done;
+            ulong page = (address + (ulong)at) & ~(ulong)(PageSize - 1);
+            if (device.Dma.Read(Math.Max(page, address), piece[..1]) != Errno.None)
+            {
+                record.Fault(page, writes: false);
+                return false;
+            }
+
+            done = isBackward ? (int)Math.Min((ulong)piece.Length, address + (ulong)piece.Length - Math.Max(page, address)) : (int)Math.Min((ulong)piece.Length, page + PageSize - address);
+        }
+
+        record.Fault(address, writes: false);
+        return false;
+    }
+
+    public bool TryWrite(ulong address, ReadOnlySpan<byte> piece, ref CompletionRecord record)
+    {
+        if (device.Dma.Write(address, piece) == Errno.None)
+        {
+            return true;
+        }
+
+        // What lies before the page that is not there is written; that page is the fault.
+        for (int done = 0; done < piece.Length;)
+        {
+            int count = (int)Math.Min((ulong)(piece.Length - done), PageSize - ((address + (ulong)done) & (PageSize - 1)));
+            if (device.Dma.Write(address + (ulong)done, piece.Slice(done, count)) != Errno.None)
+            {
+                record.Completed += (uint)done;
+                record.Fault((address + (ulong)done) & ~(ulong)(PageSize - 1), writes: true);
+                return false;
+            }
+
+            done += count;
+        }
+
+        return true;
+    }
+}
