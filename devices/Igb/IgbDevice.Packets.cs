@@ -47,11 +47,6 @@ public sealed partial class IgbDevice
         }
     }
 
-    /// <summary>Counts a packet of a virtual function. Caller holds the state lock.</summary>
-    internal void CountPool(int queue, ReadOnlySpan<byte> frame, bool transmits)
-    {
-    }
-
     internal void CountSegmentation(bool failed)
     {
         lock (StateLock)

@@ -1,5 +1,4 @@
 using Vfio.Abi;
-using Vfio.Iommu;
 using Vfio.Pci;
 
 namespace Vfio.Devices.Igb;
@@ -21,7 +20,6 @@ public sealed partial class IgbDevice : VfioPciDevice
     private readonly Transmitter _transmitter;
     private readonly IPacketBackend _backend;
     private readonly RegisterFile[] _files;
-    private readonly IgbVirtualState[] _virtual = new IgbVirtualState[IgbMailboxes.Functions];
     private DeviceWork? _work;
     private volatile bool _startsReceiving;
     private bool _isPlugged;
@@ -50,11 +48,6 @@ public sealed partial class IgbDevice : VfioPciDevice
         Buffer = new FrameBuffer(Options.BufferSize);
         _receiver = new Receiver(this);
         _transmitter = new Transmitter(this);
-        for (int i = 0; i < _virtual.Length; i++)
-        {
-            _virtual[i] = new IgbVirtualState();
-        }
-
         _isPlugged = Options.IsLinkUp;
         _backend = Options.Backend?.Invoke() ?? new NullPacketBackend();
     }
@@ -117,11 +110,6 @@ public sealed partial class IgbDevice : VfioPciDevice
 
     internal TimeSpan Since(long timestamp) => Host.TimeProvider.GetElapsedTime(timestamp);
 
-    internal IgbVirtualState VirtualState(int function) => _virtual[function];
-
-    /// <summary>Memory as the owner of a queue sees it.</summary>
-    internal DmaSpace DmaOf(int queue) => Dma;
-
     /// <summary>The PHY's link, or what it tells of it, is another one. Caller holds the state lock.</summary>
     internal void LinkChanged()
     {
@@ -131,7 +119,7 @@ public sealed partial class IgbDevice : VfioPciDevice
     }
 
     internal uint ReadStatus()
-        => 0x0020_0001U | (IsLinkUp ? 2U : 0) | 0x80U | ((General.Control & BusMasterDisable) != 0 ? 0 : 0x8_0000U);
+        => 0x0020_0001U | ((uint)VirtualFunctionCount << 14) | (VirtualFunctionCount != 0 ? 1U << 18 : 0) | (IsLinkUp ? 2U : 0) | 0x80U | ((General.Control & BusMasterDisable) != 0 ? 0 : 0x8_0000U);
 
     /// <summary>CTRL is written.</summary>
     /// <returns>Its new content.</returns>
@@ -229,6 +217,7 @@ public sealed partial class IgbDevice : VfioPciDevice
             .PciExpress(offset: 0xA0)
             .Aer(offset: 0x100)
             .SerialNumber(Options.SerialNumber, offset: 0x150)
+            .PhysicalFunction(DescribeFunctions(), offset: 0x160)
             .Migratable();
         _work = CreateWork("packets", Run);
         Alarms.Attach(CreateWork("throttle", Alarms.Run));
@@ -297,6 +286,7 @@ public sealed partial class IgbDevice : VfioPciDevice
         _receiver.Reset();
         _transmitter.Reset();
         Alarms.Reset();
+        Mailboxes.PhysicalReset();
         Interrupts.SetIntx(false);
     }
 

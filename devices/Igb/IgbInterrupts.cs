@@ -46,6 +46,8 @@ internal sealed class IgbInterrupts(IgbDevice device)
             return;
         }
 
+        TellFunctions(ref received, transmits: false);
+        TellFunctions(ref transmitted, transmits: true);
         uint vectors = 0;
         for (uint rest = received; rest != 0; rest &= rest - 1)
         {
@@ -58,7 +60,7 @@ internal sealed class IgbInterrupts(IgbDevice device)
         }
 
         Raise(vectors);
-        if (!Causes.UsesVectors)
+        if (!Causes.UsesVectors && (received | transmitted) != 0)
         {
             Causes.Raise((received != 0 ? Received : 0) | (transmitted != 0 ? Transmitted : 0));
         }
@@ -143,6 +145,20 @@ internal sealed class IgbInterrupts(IgbDevice device)
             if (!turn.IsCancelled)
             {
                 DeliverVectors();
+            }
+        }
+    }
+
+    /// <summary>Queues of virtual functions have interrupts of their own.</summary>
+    private void TellFunctions(ref uint queues, bool transmits)
+    {
+        for (uint rest = queues; rest != 0; rest &= rest - 1)
+        {
+            int queue = BitOperations.TrailingZeroCount(rest);
+            if (device.OwnerOf(queue) is { } function)
+            {
+                queues &= ~(1U << queue);
+                function.Registers.RaiseQueue(queue >> 3, transmits);
             }
         }
     }

@@ -5,6 +5,7 @@ namespace Vfio.Devices.Igb;
 /// <summary>What is received, and into which queue: 0x5000 to 0x5FFF of BAR 0.</summary>
 /// <param name="device">The device.</param>
 [RegisterFile("igb filters", Size = 0x1000)]
+[ReservedRegisters(0x520, 0x90, "more addresses of later controllers")]
 internal sealed partial class FilterRegisters(IgbDevice device)
 {
     [Register(0x000, Name = "RXCSUM", Reset = 0x300, Description = "bit 8 IP checksum, 9 TCP and UDP checksum, 13 no fragment checksum")]

@@ -23,7 +23,7 @@ internal sealed partial class GeneralRegisters(IgbDevice device)
     [Register(0x0014, Name = "EERD", BeforeWrite = nameof(ReadNvm), Description = "NVM read: bit 0 start, 1 done, 15:2 word, 31:16 data")]
     public partial uint NvmRead { get; }
 
-    [Register(0x0018, Name = "CTRL_EXT", Description = "bit 14 PF reset done, 24 auto mask, 28 driver loaded; the link mode of bits 23:22 stays internal PHY")]
+    [Register(0x0018, Name = "CTRL_EXT", AfterWrite = nameof(ExtendedChanged), Description = "bit 14 PF reset done, 24 auto mask, 28 driver loaded; the link mode of bits 23:22 stays internal PHY")]
     public partial uint ControlExtended { get; set; }
 
     [Register(0x001C, Name = "FLA", Access = RegisterAccess.ReadOnly, Description = "no flash")]
@@ -105,10 +105,10 @@ internal sealed partial class GeneralRegisters(IgbDevice device)
     public partial uint FunctionResets { get; set; }
 
     [Register(0x0C8C, Name = "VFRE", AfterWrite = nameof(PoolsChanged), Description = "pools that receive")]
-    public partial uint PoolReceive { get; }
+    public partial uint PoolReceive { get; set; }
 
     [Register(0x0C90, Name = "VFTE", AfterWrite = nameof(PoolsChanged), Description = "pools that transmit")]
-    public partial uint PoolTransmit { get; }
+    public partial uint PoolTransmit { get; set; }
 
     [Register(0x0E00, Name = "LEDCTL", Reset = 0x0784_0602, Description = "reads what was written")]
     public partial uint Led { get; }
@@ -199,6 +199,14 @@ internal sealed partial class GeneralRegisters(IgbDevice device)
     private void PoolsChanged() => device.TransmitChanged();
 
     private uint WriteMailbox(int index, uint value, uint old) => device.Mailboxes.WritePhysical(index, value, old);
+
+    private void ExtendedChanged(uint value, uint old)
+    {
+        if ((value & ~old & (1U << 14)) != 0)
+        {
+            device.Mailboxes.PhysicalResetDone();
+        }
+    }
 
     private uint ReadTimer() => device.Microseconds;
 }

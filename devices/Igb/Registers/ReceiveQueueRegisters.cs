@@ -43,6 +43,19 @@ internal sealed partial class ReceiveQueueRegisters(IgbDevice device)
 
     public bool IsEnabled(int queue) => (Control[queue] & Enable) != 0;
 
+    /// <summary>Resets one queue, which is off afterwards.</summary>
+    public void Reset(int queue)
+    {
+        BaseLow[queue] = 0;
+        BaseHigh[queue] = 0;
+        Length[queue] = 0;
+        Head[queue] = 0;
+        Tail[queue] = 0;
+        Control[queue] = 0;
+        Dropped[queue] = 0;
+        Split[queue] = 0x400;
+    }
+
     private static uint WriteBase(int queue, uint value) => value & ~0x7FU;
 
     private static uint WriteLength(int queue, uint value) => value & 0xF_FF80;

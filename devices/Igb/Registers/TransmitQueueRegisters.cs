@@ -40,6 +40,19 @@ internal sealed partial class TransmitQueueRegisters(IgbDevice device)
 
     public bool IsEnabled(int queue) => (Control[queue] & Enable) != 0;
 
+    /// <summary>Resets one queue, which is off afterwards.</summary>
+    public void Reset(int queue)
+    {
+        BaseLow[queue] = 0;
+        BaseHigh[queue] = 0;
+        Length[queue] = 0;
+        Head[queue] = 0;
+        Tail[queue] = 0;
+        Control[queue] = 0;
+        WriteBackLow[queue] = 0;
+        WriteBackHigh[queue] = 0;
+    }
+
     private static uint WriteBase(int queue, uint value) => value & ~0x7FU;
 
     private static uint WriteLength(int queue, uint value) => value & 0xF_FF80;

@@ -18,6 +18,7 @@ public sealed class IgbDeviceTests
     [InlineData("miscellaneous")]
     [InlineData("receive queues")]
     [InlineData("transmit queues")]
+    [InlineData("virtual function")]
     public void Readme_shows_the_registers_as_they_are_declared(string table)
     {
         string path = Checkout.File("devices/Igb/README.md");
@@ -34,6 +35,7 @@ public sealed class IgbDeviceTests
             "filters" => FilterRegisters.RegistersMarkdown,
             "miscellaneous" => MiscellaneousRegisters.RegistersMarkdown,
             "receive queues" => ReceiveQueueRegisters.RegistersMarkdown,
+            "virtual function" => VirtualRegisters.RegistersMarkdown,
             _ => TransmitQueueRegisters.RegistersMarkdown,
         };
         string expected = readme[..start] + declared + readme[readme.IndexOf($"<!-- end of {table} -->", StringComparison.Ordinal)..];

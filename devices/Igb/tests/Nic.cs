@@ -17,13 +17,18 @@ internal sealed class Nic : IDisposable
     private const int ReceiveData = 0x8_0000;
     private readonly DmaBuffer _memory;
     private readonly ulong _iova;
+    private readonly uint _queue;
     private int _sent;
     private int _supplied;
     private int _taken;
 
-    public Nic(VfioConnection connection, ulong iova = 0x100_0000)
+    /// <param name="connection">The device.</param>
+    /// <param name="iova">Where the driver's memory is.</param>
+    /// <param name="queue">The queue that it uses, 0 to 3.</param>
+    public Nic(VfioConnection connection, ulong iova = 0x100_0000, uint queue = 0)
     {
         _iova = iova;
+        _queue = queue * 0x100;
         _memory = connection.AllocateDma(0x10_0000, iova: iova);
         Bar = connection.Bar(0);
     }
@@ -105,15 +110,15 @@ internal sealed class Nic : IDisposable
 
     public void Start(uint control)
     {
-        Bar.Write32(0x3800, (uint)_iova + TransmitRing);
-        Bar.Write32(0x3804, (uint)(_iova >> 32));
-        Bar.Write32(0x3808, Entries * 16);
-        Bar.Write32(0x3828, 1U << 25);
-        Bar.Write32(0x2800, (uint)_iova + ReceiveRing);
-        Bar.Write32(0x2804, (uint)(_iova >> 32));
-        Bar.Write32(0x2808, Entries * 16);
-        Bar.Write32(0x280C, 0x0200_0002);
-        Bar.Write32(0x2828, 1U << 25);
+        Bar.Write32(0x3800 + _queue, (uint)_iova + TransmitRing);
+        Bar.Write32(0x3804 + _queue, (uint)(_iova >> 32));
+        Bar.Write32(0x3808 + _queue, Entries * 16);
+        Bar.Write32(0x3828 + _queue, 1U << 25);
+        Bar.Write32(0x2800 + _queue, (uint)_iova + ReceiveRing);
+        Bar.Write32(0x2804 + _queue, (uint)(_iova >> 32));
+        Bar.Write32(0x2808 + _queue, Entries * 16);
+        Bar.Write32(0x280C + _queue, 0x0200_0002);
+        Bar.Write32(0x2828 + _queue, 1U << 25);
         Bar.Write32(0x100, control | 2 | (1U << 26));
         Bar.Write32(0x400, 2 | 8);
     }
@@ -136,7 +141,7 @@ internal sealed class Nic : IDisposable
             BinaryPrimitives.WriteUInt64LittleEndian(Memory(ReceiveRing + (16 * slot) + 8, 8), 0);
         }
 
-        Bar.Write32(0x2818, (uint)(_supplied % Entries));
+        Bar.Write32(0x2818 + _queue, (uint)(_supplied % Entries));
     }
 
     /// <summary>Sends a packet as it is, perhaps with a tag, and waits until that is reported.</summary>
@@ -211,7 +216,7 @@ internal sealed class Nic : IDisposable
 
     private void Ring(int slot)
     {
-        Bar.Write32(0x3818, (uint)(_sent % Entries));
+        Bar.Write32(0x3818 + _queue, (uint)(_sent % Entries));
         WaitFor(() => BinaryPrimitives.ReadUInt32LittleEndian(Memory(TransmitRing + (16 * slot) + 12, 4)) == 1);
     }
 }

@@ -33,6 +33,12 @@ internal sealed class PciConfiguration
     /// <summary>Of a physical function, what its users and those of its virtual functions share.</summary>
     public required VirtualFunctionToken? Token { get; init; }
 
+    /// <summary>Of a physical function, what virtual ones it can have; null when that was not declared.</summary>
+    public required VirtualFunctionSet? VirtualFunctions { get; init; }
+
+    /// <summary>Where the capability of single root I/O virtualization is; 0 without.</summary>
+    public required int SingleRootOffset { get; init; }
+
     public required bool IsVirtualFunction { get; init; }
 
     /// <summary>Of a virtual function, the physical one if VFIO has it.</summary>

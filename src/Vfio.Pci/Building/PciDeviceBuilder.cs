@@ -255,6 +255,8 @@ public sealed partial class PciDeviceBuilder
             Doorbells = [.. _doorbells],
             Place = _place is { } place ? new PciFunction(place.Bus, place.Device, place.Function) { Device = owner } : null,
             Token = _token,
+            VirtualFunctions = _virtualFunctions,
+            SingleRootOffset = _capabilities.Find(c => c.IsExtended && c.Id == SingleRootId)?.Offset ?? 0,
             IsVirtualFunction = _isVirtual,
             PhysicalFunction = _physical,
         };

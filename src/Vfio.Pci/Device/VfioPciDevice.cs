@@ -117,6 +117,15 @@ public abstract partial class VfioPciDevice : VfioDevice
     {
     }
 
+    /// <summary>
+    /// The host has enabled or disabled virtual functions of this physical one. Their devices are made after this, and gone before they are disabled.
+    /// Runs with the state lock held.
+    /// </summary>
+    /// <param name="count">How many there are now.</param>
+    protected virtual void OnVirtualFunctionsChanged(int count)
+    {
+    }
+
     /// <summary>The host wants the device back: each turn of the unregister loop. Runs with the state lock held.</summary>
     /// <param name="count">0 at the first turn, then 1, 2, ….</param>
     protected virtual void OnReleaseRequested(uint count)
@@ -334,6 +343,7 @@ public abstract partial class VfioPciDevice : VfioDevice
         if (kind is ResetKind.PowerOn or ResetKind.LostClient)
         {
             configuration.Config.PowerOn();
+            ShowVirtualFunctions();
             configuration.Interrupts.Shutdown();
         }
         else

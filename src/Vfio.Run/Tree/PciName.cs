@@ -32,6 +32,13 @@ public readonly record struct PciName(int Domain, int Bus, int Device, int Funct
         return true;
     }
 
+    /// <summary>The place that is further by a number of functions (the routing id and an offset).</summary>
+    internal PciName Offset(int functions)
+    {
+        int id = ((Bus << 8) | (Device << 3) | Function) + functions;
+        return new PciName(Domain, id >> 8, (id >> 3) & 31, id & 7);
+    }
+
     /// <summary>The name as sysfs writes it.</summary>
     /// <returns>Domain, bus, device and function.</returns>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Domain:x4}:{Bus:x2}:{Device:x2}.{Function:x}");

@@ -75,6 +75,11 @@ internal static class PciTree
                 function.DriverOverride = text.TrimEnd('\n');
                 return Task.FromResult(IoResult.Success());
             });
+        foreach (VirtualNode node in VirtualFunctions(function))
+        {
+            yield return node;
+        }
+
         yield return new VirtualLink("subsystem", "bus/pci");
         if (function.Group is { } group)
         {
@@ -85,6 +90,37 @@ internal static class PciTree
         {
             yield return new VirtualLink("driver", $"bus/pci/drivers/{Driver}");
             yield return Directory("vfio-dev", Directory(device.NodeName, Text("dev", $"{DeviceNumbers.Major}:{DeviceNumbers.MinorOf($"/dev/vfio/devices/{device.NodeName}")}\n")));
+        }
+    }
+
+    /// <summary>What a function with virtual ones has, and these.</summary>
+    private static IEnumerable<VirtualNode> VirtualFunctions(ProgramFunction function)
+    {
+        if (function.Physical is { } physical)
+        {
+            yield return new VirtualLink("physfn", PathOf(physical));
+        }
+
+        if (function.VirtualFunctionSet is not { } set)
+        {
+            yield break;
+        }
+
+        yield return Decimal("sriov_totalvfs", set.Limit);
+        yield return Decimal("sriov_offset", set.FirstOffset);
+        yield return Decimal("sriov_stride", set.Stride);
+        yield return Text("sriov_vf_device", set.DeviceId.ToString("x4", CultureInfo.InvariantCulture) + "\n");
+        yield return Text("sriov_drivers_autoprobe", "1\n");
+        IReadOnlyList<ProgramFunction> functions = function.VirtualFunctions;
+        yield return new VirtualAttribute(
+            "sriov_numvfs",
+            () => string.Create(CultureInfo.InvariantCulture, $"{function.VirtualFunctions.Count}\n"),
+            async text => int.TryParse(text.Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int count)
+                ? await function.TrySetVirtualFunctionsAsync(count)
+                : Errno.EINVAL);
+        for (int i = 0; i < functions.Count; i++)
+        {
+            yield return new VirtualLink(string.Create(CultureInfo.InvariantCulture, $"virtfn{i}"), PathOf(functions[i]));
         }
     }
 
@@ -193,6 +229,8 @@ internal static class PciTree
     private static VirtualDirectory Directory(string name, params VirtualNode[] nodes) => new(name, () => nodes);
 
     private static VirtualAttribute Text(string name, string text) => new(name, () => text);
+
+    private static VirtualAttribute Decimal(string name, int value) => Text(name, string.Create(CultureInfo.InvariantCulture, $"{value}\n"));
 
     private static VirtualAttribute Number(string name, Func<uint> read, int digits)
         => new(name, () => $"0x{read().ToString($"x{digits}", CultureInfo.InvariantCulture)}\n");

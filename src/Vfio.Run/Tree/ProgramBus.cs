@@ -33,7 +33,22 @@ public sealed class ProgramBus(VfioHost host, Func<IIommuHardware>? hardware = n
     /// <param name="group">A number that functions have in common that share an IOMMU group; null for a group of its own.</param>
     /// <returns>The function.</returns>
     /// <exception cref="VfioException">EEXIST: something stands there; or what registering the device said.</exception>
-    public ProgramFunction Add(PciName? name, Func<VfioDevice> create, int? group = null)
+    public ProgramFunction Add(PciName? name, Func<VfioDevice> create, int? group = null) => Add(name, create, group, physical: null);
+
+    /// <summary>Puts a virtual function next to its physical one.</summary>
+    internal ProgramFunction Add(PciName name, Func<VfioDevice> create, ProgramFunction physical) => Add(name, create, group: null, physical);
+
+    /// <summary>Takes a function away; if it is open, its user is waited for.</summary>
+    internal async Task RemoveAsync(ProgramFunction function)
+    {
+        await function.UnbindAsync();
+        lock (_lock)
+        {
+            _functions.Remove(function.Name.ToString());
+        }
+    }
+
+    private ProgramFunction Add(PciName? name, Func<VfioDevice> create, int? group, ProgramFunction? physical)
     {
         lock (_lock)
         {
@@ -43,7 +58,7 @@ public sealed class ProgramBus(VfioHost host, Func<IIommuHardware>? hardware = n
                 throw new VfioException(Errno.EEXIST, $"put a device at {place}", "Another one stands there; give one of them a different address.");
             }
 
-            ProgramFunction function = new(this, place, create, Host.Options.UnsafeNoIommu ? null : Group(group));
+            ProgramFunction function = new(this, place, create, Host.Options.UnsafeNoIommu ? null : Group(group)) { Physical = physical };
             function.Bind();
             _functions.Add(place.ToString(), function);
             return function;
@@ -54,7 +69,8 @@ public sealed class ProgramBus(VfioHost host, Func<IIommuHardware>? hardware = n
     /// <returns>The end of it.</returns>
     public async ValueTask DisposeAsync()
     {
-        foreach (ProgramFunction function in Functions)
+        // Virtual functions go with their physical ones.
+        foreach (ProgramFunction function in Functions.Where(static function => function.Physical is null))
         {
             await function.UnbindAsync();
         }

@@ -5,7 +5,7 @@ using Vfio.Pci;
 namespace Vfio.Run;
 
 /// <summary>A function on a <see cref="ProgramBus"/>.</summary>
-public sealed class ProgramFunction
+public sealed partial class ProgramFunction
 {
     private const int BarCount = 6;
     private readonly Lock _lock = new();
@@ -80,6 +80,8 @@ public sealed class ProgramFunction
     /// <returns>The end of it; at once when it is not bound.</returns>
     public async Task UnbindAsync()
     {
+        // The driver of a physical function takes its virtual ones along.
+        _ = await TrySetVirtualFunctionsAsync(0);
         VfioRegistration? registration;
         lock (_lock)
         {

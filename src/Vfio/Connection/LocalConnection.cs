@@ -30,9 +30,10 @@ public sealed class LocalConnection : VfioConnection
     /// <summary>Opens a device, binds it to a context of its own and attaches it to an empty address space.</summary>
     /// <param name="host">The host.</param>
     /// <param name="name">The device's name or node name.</param>
+    /// <param name="token">What users of a physical function and of its virtual functions have in common (a VF token); null for none.</param>
     /// <returns>The connection.</returns>
     /// <exception cref="VfioException">There is no such device, or it is in use.</exception>
-    public static LocalConnection Open(VfioHost host, string name)
+    public static LocalConnection Open(VfioHost host, string name, Guid? token = null)
     {
         string operation = $"open local:{name}";
         Errno error = host.TryOpenDevice(name, out VfioDeviceFile? file);
@@ -46,7 +47,7 @@ public sealed class LocalConnection : VfioConnection
         try
         {
             VfioException.ThrowIfError(context.AllocateIoas(out Ioas? ioas), operation);
-            VfioException.ThrowIfError(file!.Bind(context, out _), operation, "A device has one user at a time: close the other connection first.");
+            VfioException.ThrowIfError(file!.Bind(context, out _, token), operation, "A device has one user at a time: close the other connection first.");
             uint id = ioas!.Id;
             VfioException.ThrowIfError(file.Attach(ref id), operation);
             LocalConnection connection = new(name, file, context, ioas);

@@ -10,7 +10,15 @@ internal sealed class IgbMailboxes(IgbDevice device)
     private const uint OwnedByVirtual = 4;
     private const uint OwnedByPhysical = 8;
     private const uint TakeBack = 16;
+
+    /// <summary>What a virtual function reads in V2PMAILBOX besides who owns it.</summary>
+    private const uint HasMessage = 0x10;
+    private const uint HasAcknowledgement = 0x20;
+    private const uint ResetIndicated = 0x40;
+    private const uint ResetDone = 0x80;
+    private const uint ReadToClear = HasMessage | HasAcknowledgement | ResetDone;
     private const uint MailboxCause = 1U << 8;
+    private readonly uint[] _mail = new uint[Functions];
 
     /// <summary>The physical function writes P2VMAILBOX.</summary>
     /// <returns>The new content.</returns>
@@ -31,7 +39,13 @@ internal sealed class IgbMailboxes(IgbDevice device)
             content |= OwnedByPhysical;
         }
 
-        device.VirtualState(function).ReceiveMail(isMessage: (value & Send) != 0, isAcknowledgement: (value & Acknowledge) != 0);
+        uint mail = ((value & Send) != 0 ? HasMessage : 0) | ((value & Acknowledge) != 0 ? HasAcknowledgement : 0);
+        if (mail != 0)
+        {
+            _mail[function] |= mail;
+            device.FunctionAt(function)?.Registers.RaiseMail();
+        }
+
         return content;
     }
 
@@ -63,8 +77,13 @@ internal sealed class IgbMailboxes(IgbDevice device)
         }
     }
 
-    /// <summary>Who owns a mailbox, as both sides read it.</summary>
-    public uint Ownership(int function) => device.General.Mailbox[function] & (OwnedByVirtual | OwnedByPhysical);
+    /// <summary>A virtual function reads V2PMAILBOX.</summary>
+    public uint ReadVirtual(int function)
+    {
+        uint value = (device.General.Mailbox[function] & (OwnedByVirtual | OwnedByPhysical)) | _mail[function];
+        _mail[function] &= ~ReadToClear;
+        return value;
+    }
 
     /// <summary>A virtual function was reset.</summary>
     public void FunctionReset(int function)
@@ -72,5 +91,30 @@ internal sealed class IgbMailboxes(IgbDevice device)
         device.General.Mailbox[function] = 0;
         device.General.FunctionResets |= 1U << function;
         device.Causes.Raise(MailboxCause);
+    }
+
+    /// <summary>The physical function was reset: the virtual ones wait until its driver says that it is done.</summary>
+    public void PhysicalReset()
+    {
+        foreach (ref uint mail in _mail.AsSpan())
+        {
+            mail = ResetIndicated;
+        }
+    }
+
+    /// <summary>The physical function's driver sets CTRL_EXT's PFRSTD.</summary>
+    public void PhysicalResetDone()
+    {
+        foreach (ref uint mail in _mail.AsSpan())
+        {
+            mail = (mail & ~ResetIndicated) | ResetDone;
+        }
+    }
+
+    /// <summary>A virtual function comes or goes.</summary>
+    public void Forget(int function)
+    {
+        device.General.Mailbox[function] = 0;
+        _mail[function] &= ResetIndicated;
     }
 }
