@@ -21,6 +21,9 @@ public sealed partial class IgbDevice
     /// <summary>Memory as the owner of a queue sees it.</summary>
     internal DmaSpace DmaOf(int queue) => OwnerOf(queue)?.Dma ?? Dma;
 
+    /// <summary>Whether the owner of a queue is a bus master, without which there is no DMA.</summary>
+    internal bool IsBusMaster(int queue) => OwnerOf(queue)?.IsBusMaster ?? _isBusMaster;
+
     internal void Attach(IgbVirtualFunction function) => Volatile.Write(ref _functions[function.Pool], function);
 
     internal void Detach(IgbVirtualFunction function) => _ = Interlocked.CompareExchange(ref _functions[function.Pool], null, function);

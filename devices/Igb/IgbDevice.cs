@@ -22,6 +22,7 @@ public sealed partial class IgbDevice : VfioPciDevice
     private readonly RegisterFile[] _files;
     private DeviceWork? _work;
     private volatile bool _startsReceiving;
+    private volatile bool _isBusMaster;
     private bool _isPlugged;
 
     /// <summary>Makes the device.</summary>
@@ -152,11 +153,8 @@ public sealed partial class IgbDevice : VfioPciDevice
         _work?.Schedule();
     }
 
-    internal void ReceiveSupplied() => _work?.Schedule();
-
-    internal void TransmitChanged() => _work?.Schedule();
-
-    internal void TransmitSupplied() => _work?.Schedule();
+    /// <summary>There may be something to send or to receive.</summary>
+    internal void Wake() => _work?.Schedule();
 
     internal void TransmitEnabled(int queue)
     {
@@ -229,6 +227,14 @@ public sealed partial class IgbDevice : VfioPciDevice
     {
         Phy.Reset();
         Forget();
+        OnCommandChanged((PciCommand)Config.GetWord(PciRegister.Command));
+    }
+
+    /// <inheritdoc/>
+    protected override void OnCommandChanged(PciCommand command)
+    {
+        _isBusMaster = (command & PciCommand.BusMaster) != 0;
+        Wake();
     }
 
     /// <inheritdoc/>

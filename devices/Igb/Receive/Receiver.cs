@@ -171,7 +171,7 @@ internal sealed class Receiver(IgbDevice device)
             count = registers.Length[queue] / DescriptorLength;
             head = registers.Head[queue];
             uint split = registers.Split[queue];
-            if (!registers.IsEnabled(queue) || count == 0)
+            if (!registers.IsEnabled(queue) || count == 0 || !device.IsBusMaster(queue))
             {
                 return Outcome.Dropped;
             }

@@ -194,9 +194,9 @@ internal sealed partial class GeneralRegisters(IgbDevice device)
 
     private void ReceiveChanged(uint value, uint old) => device.ReceiveChanged((value & ~old & 2) != 0);
 
-    private void TransmitChanged() => device.TransmitChanged();
+    private void TransmitChanged() => device.Wake();
 
-    private void PoolsChanged() => device.TransmitChanged();
+    private void PoolsChanged() => device.Wake();
 
     private uint WriteMailbox(int index, uint value, uint old) => device.Mailboxes.WritePhysical(index, value, old);
 

@@ -62,13 +62,13 @@ internal sealed partial class ReceiveQueueRegisters(IgbDevice device)
 
     private static uint WriteIndex(int queue, uint value) => value & 0xFFFF;
 
-    private void Supplied(int queue) => device.ReceiveSupplied();
+    private void Supplied(int queue) => device.Wake();
 
     private void Controlled(int queue, uint value, uint old)
     {
         if ((value & ~old & Enable) != 0)
         {
-            device.ReceiveSupplied();
+            device.Wake();
         }
     }
 

@@ -59,7 +59,7 @@ internal sealed partial class TransmitQueueRegisters(IgbDevice device)
 
     private static uint WriteIndex(int queue, uint value) => value & 0xFFFF;
 
-    private void Supplied(int queue) => device.TransmitSupplied();
+    private void Supplied(int queue) => device.Wake();
 
     private void Controlled(int queue, uint value, uint old)
     {

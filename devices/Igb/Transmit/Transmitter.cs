@@ -91,6 +91,7 @@ internal sealed class Transmitter(IgbDevice device)
         {
             uint count = registers.Length[queue] / DescriptorLength;
             if (count != 0 && registers.IsEnabled(queue) && registers.Head[queue] % count != registers.Tail[queue] % count
+                && device.IsBusMaster(queue)
                 && (!hasPools || (device.General.PoolTransmit & (1U << (queue & 7))) != 0))
             {
                 ready |= 1U << queue;

@@ -14,6 +14,7 @@ public sealed class IgbVirtualFunction : VfioPciDevice
     internal const int Vectors = 3;
     internal const int Queues = 2;
     private readonly VirtualRegisters _registers;
+    private volatile bool _isBusMaster;
 
     internal IgbVirtualFunction(IgbDevice physical, int index)
     {
@@ -29,6 +30,9 @@ public sealed class IgbVirtualFunction : VfioPciDevice
 
     /// <summary>Its own registers, under the physical function's state lock.</summary>
     internal VirtualRegisters Registers => _registers;
+
+    /// <summary>Whether it may do DMA.</summary>
+    internal bool IsBusMaster => _isBusMaster;
 
     /// <summary>The words of its mailbox.</summary>
     internal Span<uint> Mail => Physical.General.MailboxMemory.Slice(Pool * 16, 16);
@@ -78,8 +82,16 @@ public sealed class IgbVirtualFunction : VfioPciDevice
     }
 
     /// <inheritdoc/>
+    protected override void OnCommandChanged(PciCommand command)
+    {
+        _isBusMaster = (command & PciCommand.BusMaster) != 0;
+        Physical.Wake();
+    }
+
+    /// <inheritdoc/>
     protected override void OnReset(ResetKind kind)
     {
+        OnCommandChanged((PciCommand)Config.GetWord(PciRegister.Command));
         if (kind != ResetKind.PowerOn)
         {
             lock (Physical.StateLock)

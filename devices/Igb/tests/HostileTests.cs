@@ -28,6 +28,7 @@ public sealed class HostileTests
         DevicePairOptions options = new() { Host = new VfioHostOptions { LoggerFactory = log } };
         await using DevicePair<IgbDevice> pair = DevicePair.Local(() => new IgbDevice(new IgbOptions { Backend = static () => new LoopbackPacketBackend(), BufferSize = 64 << 10 }), options);
         VfioRegion bar = pair.Connection.Bar(0);
+        pair.Connection.Config.Write16(4, 6);
         using (DmaBuffer memory = pair.Connection.AllocateDma(MemoryLength, iova: Memory))
         {
             for (int i = 0; i < Steps; i++)

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
 using Vfio.Abi;
 using Vfio.Testing;
 using Vfio.TestUtilities;
@@ -310,6 +311,41 @@ public sealed class IgbDeviceTests
         Assert.True(pin[0].Wait(Nic.Patience));
         Assert.Equal(0x8000_0004U, bar.Read32(0xC0));
         Assert.Equal(0U, bar.Read32(0xD0));
+    }
+
+    [Fact]
+    public async Task Device_that_is_no_bus_master_waits()
+    {
+        await using DevicePair<IgbDevice> pair = Nic.Pair(new IgbOptions { Backend = static () => new LoopbackPacketBackend() });
+        using var nic = new Nic(pair.Connection);
+        nic.Start(Nic.Promiscuous);
+        nic.Supply(4);
+        pair.Connection.Config.Write16(4, 2);
+        nic.SendLater(Nic.Frame(100));
+        await Task.Delay(20, TestContext.Current.CancellationToken);
+        Assert.Equal(0U, nic.Bar.Read32(0x3810));
+
+        pair.Connection.Config.Write16(4, 6);
+        Assert.Equal(100, nic.Receive().Data.Length);
+    }
+
+    [Fact]
+    public async Task Second_message_waits_for_the_interval()
+    {
+        await using DevicePair<IgbDevice> pair = Nic.Pair(new IgbOptions { Throttle = true });
+        using InterruptSet msix = pair.Connection.EnableInterrupts(PciInterrupt.Msix);
+        VfioRegion bar = pair.Connection.Bar(0);
+        bar.Write32(0x1514, 0x0000_0010);
+        bar.Write32(0x152C, 1);
+        bar.Write32(0x1680, 8000 << 2);
+        bar.Write32(0x1524, 1);
+        long start = Stopwatch.GetTimestamp();
+
+        bar.Write32(0x1520, 1);
+        Assert.True(msix[0].Wait(Nic.Patience));
+        bar.Write32(0x1520, 1);
+        Assert.True(msix[0].Wait(Nic.Patience));
+        Assert.True(Stopwatch.GetElapsedTime(start) > TimeSpan.FromMilliseconds(7));
     }
 
     /// <summary>Whatever a guest writes, the device stays usable and other packets get through.</summary>

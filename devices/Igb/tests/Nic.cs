@@ -31,6 +31,7 @@ internal sealed class Nic : IDisposable
         _queue = queue * 0x100;
         _memory = connection.AllocateDma(0x10_0000, iova: iova);
         Bar = connection.Bar(0);
+        connection.Config.Write16(4, 6);
     }
 
     /// <summary>Takes over where another has stopped, in memory of its own.</summary>
@@ -156,6 +157,14 @@ internal sealed class Nic : IDisposable
         uint command = 0x2B30_0000U | (tag is null ? 0 : 1U << 30);
         int slot = Describe(_iova + TransmitData, command | (uint)frame.Length, (uint)frame.Length << 14);
         Ring(slot);
+    }
+
+    /// <summary>Sends a packet without waiting.</summary>
+    public void SendLater(ReadOnlySpan<byte> frame)
+    {
+        frame.CopyTo(Memory(TransmitData, frame.Length));
+        _ = Describe(_iova + TransmitData, 0x2B30_0000U | (uint)frame.Length, (uint)frame.Length << 14);
+        Bar.Write32(0x3818 + _queue, (uint)(_sent % Entries));
     }
 
     /// <summary>Sends a part of a packet.</summary>
