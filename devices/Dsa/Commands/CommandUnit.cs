@@ -179,9 +179,12 @@ internal sealed class CommandUnit(DsaDevice device, DsaRegisters registers, Work
 
         if (drops)
         {
-            foreach (WorkQueue queue in Those(mask))
+            foreach (WorkQueue queue in queues)
             {
-                queue.Drop();
+                if (IsIn(mask, queue))
+                {
+                    queue.Drop();
+                }
             }
         }
 
@@ -203,17 +206,20 @@ internal sealed class CommandUnit(DsaDevice device, DsaRegisters registers, Work
             case DsaCommand.ResetDevice:
                 registers.ResetConfiguration();
                 break;
-            case DsaCommand.DisableQueue:
-                foreach (WorkQueue queue in Those(_waitedFor))
+            case DsaCommand.DisableQueue or DsaCommand.ResetQueue:
+                bool resets = _waiting == DsaCommand.ResetQueue;
+                foreach (WorkQueue queue in queues)
                 {
-                    registers.SetQueueState(queue.Index, isEnabled: false);
-                }
+                    if (!IsIn(_waitedFor, queue))
+                    {
+                        continue;
+                    }
 
-                break;
-            case DsaCommand.ResetQueue:
-                foreach (WorkQueue queue in Those(_waitedFor))
-                {
-                    registers.ResetQueue(queue.Index);
+                    registers.SetQueueState(queue.Index, isEnabled: false);
+                    if (resets)
+                    {
+                        registers.ResetQueue(queue.Index);
+                    }
                 }
 
                 break;
@@ -235,7 +241,18 @@ internal sealed class CommandUnit(DsaDevice device, DsaRegisters registers, Work
         }
     }
 
-    private bool AreIdle(uint mask) => Those(mask).All(static queue => queue.IsIdle);
+    private static bool IsIn(uint mask, WorkQueue queue) => (mask & (1u << queue.Index)) != 0;
 
-    private IEnumerable<WorkQueue> Those(uint mask) => queues.Where(queue => (mask & (1u << queue.Index)) != 0);
+    private bool AreIdle(uint mask)
+    {
+        foreach (WorkQueue queue in queues)
+        {
+            if (IsIn(mask, queue) && !queue.IsIdle)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 }

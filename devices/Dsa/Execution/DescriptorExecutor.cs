@@ -6,13 +6,13 @@ namespace Vfio.Devices.Dsa;
 
 /// <summary>Executes descriptors of one work queue: checks them, does what they say, and writes their completion records.</summary>
 /// <remarks>Without the device's lock, as DMA may have to wait. What needs it is in the <see cref="Outcome"/>.</remarks>
-internal sealed class DescriptorExecutor(DsaDevice device)
+internal sealed class DescriptorExecutor(DsaDevice device, WorkQueue queue)
 {
     private const int SmallestBatch = 2;
     private const uint LongestDelta = 0x8_0000;
     private const uint SmallestDeltaRecord = 80;
     private const uint DeltaEntry = 10;
-    private readonly MemoryOperations _memory = new(device);
+    private readonly MemoryOperations _memory = new(device, queue);
 
     /// <summary>Executes one that came through a portal.</summary>
     /// <param name="descriptor">The descriptor.</param>
@@ -37,6 +37,11 @@ internal sealed class DescriptorExecutor(DsaDevice device)
             {
                 Operate(in descriptor, ref record);
             }
+        }
+
+        if (queue.IsAbandoned)
+        {
+            return default;
         }
 
         bool interrupts = (descriptor.Flags & DescriptorFlags.RequestInterrupt) != 0 && record.Code != CompletionStatus.InterruptHandle;
@@ -159,6 +164,11 @@ internal sealed class DescriptorExecutor(DsaDevice device)
             }
 
             Outcome one = Execute(in descriptor, longestTransfer, longestBatch: 0, i);
+            if (queue.IsAbandoned)
+            {
+                return;
+            }
+
             hasFailed |= one.HasFailed;
             outcome.Interrupts |= one.Interrupts;
             outcome.Error = outcome.Error.Error == CompletionStatus.None ? one.Error : outcome.Error;

@@ -8,7 +8,8 @@ namespace Vfio.Devices.Dsa;
 
 /// <summary>The operations on memory, piece by piece. One for each work queue, as it has the buffers.</summary>
 /// <param name="device">The device whose DMA it is.</param>
-internal sealed class MemoryOperations(VfioPciDevice device)
+/// <param name="queue">The work queue, which may abandon an operation between two pieces.</param>
+internal sealed class MemoryOperations(VfioPciDevice device, WorkQueue queue)
 {
     private const int Piece = 65_536;
     private const uint PageSize = 4096;
@@ -225,8 +226,14 @@ internal sealed class MemoryOperations(VfioPciDevice device)
         }
     }
 
+    /// <returns>False when it cannot be read, with the fault in the record; or when the operation is abandoned.</returns>
     public bool TryRead(ulong address, Span<byte> piece, bool isBackward, ref CompletionRecord record)
     {
+        if (queue.IsAbandoned)
+        {
+            return false;
+        }
+
         if (device.Dma.Read(address, piece) == Errno.None)
         {
             return true;
@@ -250,8 +257,14 @@ internal sealed class MemoryOperations(VfioPciDevice device)
         return false;
     }
 
+    /// <returns>False when it cannot be written, with the fault in the record; or when the operation is abandoned.</returns>
     public bool TryWrite(ulong address, ReadOnlySpan<byte> piece, ref CompletionRecord record)
     {
+        if (queue.IsAbandoned)
+        {
+            return false;
+        }
+
         if (device.Dma.Write(address, piece) == Errno.None)
         {
             return true;

@@ -14,11 +14,13 @@ internal sealed class WorkQueue
     private int _head;
     private int _count;
     private bool _isRunning;
+    private volatile bool _isAbandoned;
+    private WorkTurn _turn;
 
     public WorkQueue(DsaDevice device, int index)
     {
         _device = device;
-        _executor = new DescriptorExecutor(device);
+        _executor = new DescriptorExecutor(device, this);
         Index = index;
     }
 
@@ -27,6 +29,9 @@ internal sealed class WorkQueue
     /// <summary>Whether no descriptor waits or is being executed.</summary>
     public bool IsIdle => _count == 0 && !_isRunning;
 
+    /// <summary>Whether the descriptor that is being executed is to end as soon as it can, and to tell nothing. Without the lock, by the run.</summary>
+    public bool IsAbandoned => _isAbandoned || _turn.IsCancelled;
+
     public void Attach(DeviceWork work) => _work = work;
 
     /// <summary>A descriptor was written to a portal.</summary>
@@ -34,7 +39,7 @@ internal sealed class WorkQueue
     {
         DsaRegisters registers = _device.Registers;
         CompletionStatus refused = registers.State != DsaState.Enabled || registers.QueueState[Index] == 0 ? CompletionStatus.QueueDisabled
-            : _count + (_isRunning ? 1 : 0) >= (int)registers.QueueSize[Index] ? CompletionStatus.QueueFull
+            : _count + (_isRunning ? 1 : 0) >= Math.Min((int)registers.QueueSize[Index], _waiting.Length) ? CompletionStatus.QueueFull
             : CompletionStatus.None;
         if (refused != CompletionStatus.None)
         {
@@ -50,14 +55,19 @@ internal sealed class WorkQueue
         }
     }
 
-    /// <summary>Drops what waits.</summary>
-    public void Drop() => _count = 0;
+    /// <summary>Drops what waits, and abandons what is being executed.</summary>
+    public void Drop()
+    {
+        _count = 0;
+        _isAbandoned = _isRunning;
+    }
 
     /// <summary>The device was reset or goes on: what a run of before thinks is void.</summary>
     public void Forget() => _isRunning = false;
 
     public void Run(WorkTurn turn)
     {
+        _turn = turn;
         while (TryTake(turn, out DsaDescriptor descriptor, out ulong longestTransfer, out uint longestBatch))
         {
             Outcome outcome = _executor.Execute(in descriptor, longestTransfer, longestBatch);
@@ -134,6 +144,7 @@ internal sealed class WorkQueue
             }
 
             _isRunning = true;
+            _isAbandoned = false;
             descriptor = _waiting[_head];
             _head = (_head + 1) % _waiting.Length;
             _count--;

@@ -158,10 +158,10 @@ internal sealed partial class DsaRegisters(DsaDevice device)
     [Register(0x428, Name = "GRPFLAGS", Count = Groups, Stride = 0x40, Widths = RegisterWidths.Dword, BeforeWrite = nameof(WriteGroup), Description = "traffic classes and read buffers: reads what was written")]
     public partial Span<ulong> GroupFlags { get; }
 
-    [Register(0x500, Name = "WQSIZE", Count = Queues, Stride = 0x20, BeforeWrite = nameof(WriteQueue))]
+    [Register(0x500, Name = "WQSIZE", Count = Queues, Stride = 0x20, BeforeWrite = nameof(WriteSize))]
     public partial Span<uint> QueueSizeWord { get; }
 
-    [Field(nameof(QueueSizeWord), 15, 0, Name = "size", Description = "descriptors that it holds; written, as all of the table, while the work queue is not enabled")]
+    [Field(nameof(QueueSizeWord), 15, 0, Name = "size", Description = "descriptors that it holds; written while the device is disabled, and the rest of the table while the work queue is")]
     public partial FieldArray<uint> QueueSize { get; }
 
     [Register(0x504, Name = "WQTHRESHOLD", Count = Queues, Stride = 0x20, BeforeWrite = nameof(WriteQueue), Description = "of shared ones; reads what was written")]
@@ -239,6 +239,7 @@ internal sealed partial class DsaRegisters(DsaDevice device)
             ResetQueue(queue);
         }
 
+        QueueSizeWord.Clear();
         Status = 0;
     }
 
@@ -248,9 +249,9 @@ internal sealed partial class DsaRegisters(DsaDevice device)
         states[queue] = isEnabled ? 1u : 0;
     }
 
+    /// <summary>Everything of a work queue but its size, which belongs to the device.</summary>
     public void ResetQueue(int queue)
     {
-        QueueSizeWord[queue] = 0;
         QueueThreshold[queue] = 0;
         QueueModeWord[queue] = 0;
         QueueLimitWord[queue] = 0;
@@ -305,6 +306,8 @@ internal sealed partial class DsaRegisters(DsaDevice device)
     private void BeginCommand() => device.Commands.Begin(Command, Operand, CommandInterrupts);
 
     private ulong WriteGroup(int index, ulong value, ulong old) => State == DsaState.Disabled ? value : old;
+
+    private uint WriteSize(int index, uint value, uint old) => State == DsaState.Disabled ? value : old;
 
     private uint WriteQueue(int index, uint value, uint old) => QueueState[index] == 0 ? value : old;
 

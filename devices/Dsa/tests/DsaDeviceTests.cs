@@ -288,11 +288,14 @@ public sealed class DsaDeviceTests
         Assert.Equal(0U, Command(user, 1));
         Assert.Equal(0x10U, Command(user, 1));
         bar.Write64(0x400, 3);
-        Assert.Equal(1UL, bar.Read64(0x400));
+        bar.Write32(0x500, 65535);
+        Assert.Equal((1UL, 0U), (bar.Read64(0x400), bar.Read32(0x500)));
 
         Assert.Equal(2U, Command(user, 6, 8));
         Assert.Equal(0x22U, Command(user, 6));
+        Assert.Equal(0U, Command(user, 2));
         bar.Write32(0x500, 16);
+        Assert.Equal(0U, Command(user, 1));
         Assert.Equal(0x23U, Command(user, 6));
         bar.Write32(0x508, 0x10);
         Assert.Equal(0x24U, Command(user, 6));
@@ -315,9 +318,9 @@ public sealed class DsaDeviceTests
         Assert.Equal(0x32U, Command(user, 8, 2));
         Assert.Equal(2U, Command(user, 8, 0x100));
         Assert.Equal(0U, Command(user, 10, 1));
-        Assert.Equal((0U, 0U), (bar.Read32(0x500), bar.Read32(0x518)));
+        Assert.Equal((16U, 0U, 0U), (bar.Read32(0x500), bar.Read32(0x508), bar.Read32(0x518)));
         Assert.Equal(0U, Command(user, 5));
-        Assert.Equal((0U, 0UL), (bar.Read32(0x90), bar.Read64(0x400)));
+        Assert.Equal((0U, 0UL, 0U), (bar.Read32(0x90), bar.Read64(0x400), bar.Read32(0x500)));
     }
 
     [Fact]
@@ -369,18 +372,71 @@ public sealed class DsaDeviceTests
         Assert.Equal(0UL, pair.Connection.Bar(0).Read64(0xC0));
     }
 
+    /// <summary>A batch of gigabytes does not keep anyone waiting who aborts it or resets the function.</summary>
+    [Theory]
+    [InlineData(4)]
+    [InlineData(5)]
+    [InlineData(0)]
+    public async Task Long_batch_ends_at_once_when_it_is_abandoned(uint command)
+    {
+        const int Size = 1 << 24;
+        await using DevicePair<DsaDevice> pair = Pair(new DsaOptions { LongestTransfer = Size });
+        using DmaBuffer memory = pair.Connection.AllocateDma(2 * Size, iova: Memory);
+        Enable(pair.Connection, transferShift: 24);
+        for (int i = 0; i < 1024; i++)
+        {
+            Descriptor(4, 0, 0x55, Memory + Size, Size).CopyTo(memory.Slice((nuint)(List + (64 * i)), 64));
+        }
+
+        Submit(pair.Connection, Descriptor(1, Completes, Memory + List, 0, 1024));
+        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref memory.Slice(Size, 1)[0]) == 0x55, s_patience));
+        if (command == 0)
+        {
+            pair.Connection.Reset();
+        }
+        else
+        {
+            Assert.Equal(0U, Command(pair.Connection, command));
+        }
+
+        Assert.Equal(0, memory.Slice(Record, 1)[0]);
+        if (command != 4)
+        {
+            Enable(pair.Connection, transferShift: 24);
+        }
+
+        Submit(pair.Connection, Descriptor(4, Completes, 0xAA, Memory + Size, Size));
+        Assert.Equal((1, 0, (uint)Size), Wait(memory));
+        Assert.Equal(-1, memory.Slice(Size + 8, 8).IndexOfAnyExcept((byte)0xAA, (byte)0));
+        Assert.Equal(0UL, pair.Connection.Bar(0).Read64(0xC0));
+    }
+
     [Fact]
     public async Task Device_moves_with_what_waits_in_its_queues()
     {
-        await using DevicePair<DsaDevice> source = Pair();
-        await using DevicePair<DsaDevice> target = Pair();
-        using DmaBuffer memory = target.Connection.AllocateDma(Length, iova: Memory);
-        Enable(source.Connection);
+        const int Size = 1 << 24;
+        const int Count = 64;
+        await using DevicePair<DsaDevice> source = Pair(new DsaOptions { LongestTransfer = Size });
+        await using DevicePair<DsaDevice> target = Pair(new DsaOptions { LongestTransfer = Size });
+        using DmaBuffer there = source.Connection.AllocateDma(2 * Size, iova: Memory);
+        using DmaBuffer here = target.Connection.AllocateDma(2 * Size, iova: Memory);
+        Enable(source.Connection, transferShift: 24);
+        for (int i = 0; i < Count; i++)
+        {
+            Submit(source.Connection, Descriptor(4, Completes, 0x55, Memory + Size, Size, completion: Memory + (ulong)(32 * i)));
+        }
+
         byte[] state = DeviceState.Save(source.Connection);
+        int done = Done(there);
+        Assert.InRange(done, 0, Count - 1);
         Assert.Equal(Errno.None, DeviceState.TryRestore(target.Connection, state));
-        SetMaster(target.Connection, true);
-        Submit(target.Connection, Descriptor(3, Completes, Memory + Source, Memory + Destination, 8));
-        Assert.Equal((1, 0, 8U), Wait(memory));
+
+        // Each one is executed once, there or here.
+        Assert.True(SpinWait.SpinUntil(() => Done(here) == Count - done, s_patience));
+        Assert.All(Enumerable.Range(0, Count), i => Assert.Equal(1, there.Slice((nuint)(32 * i), 1)[0] + here.Slice((nuint)(32 * i), 1)[0]));
+        Assert.Equal(0UL, target.Connection.Bar(0).Read64(0xC0));
+
+        static int Done(DmaBuffer memory) => Enumerable.Range(0, Count).Count(i => Volatile.Read(ref memory.Slice((nuint)(32 * i), 1)[0]) == 1);
     }
 
     [Theory]
