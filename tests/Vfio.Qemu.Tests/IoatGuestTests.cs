@@ -1,0 +1,55 @@
+using Vfio.Devices.Ioat;
+using Vfio.User;
+
+namespace Vfio.Qemu.Tests;
+
+/// <summary>Linux' <c>ioatdma</c>, unmodified, on a copy engine of ours.</summary>
+[Collection(GuestCollection.Name)]
+public sealed class IoatGuestTests : IAsyncLifetime
+{
+    private const int Channels = 2;
+    private readonly ScratchFolder _scratch = new();
+    private readonly VfioHost _host = new();
+    private readonly IoatDevice _device;
+    private readonly VfioUserServer _server;
+
+    public IoatGuestTests()
+    {
+        _device = _host.Allocate(static () => new IoatDevice(new IoatOptions { Channels = Channels, LongestTransfer = 1 << 20 }));
+        _ = _host.RegisterEmulatedIommuDevice(_device, "ioat0");
+        _server = VfioUserServer.Listen(_host, "ioat0", _scratch.File("ioat0"));
+    }
+
+    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
+
+    public async ValueTask DisposeAsync()
+    {
+        await _server.DisposeAsync();
+        await _host.DisposeAsync();
+        _device.Put();
+        _scratch.Dispose();
+    }
+
+    /// <summary>The driver's probe copies by each channel, compares, and does not bind when that fails. Debian's kernel has no dmatest.</summary>
+    [Fact]
+    public async Task Driver_binds_after_its_self_test_and_again()
+    {
+        await using GuestMachine guest = await GuestMachine.BootAsync(new GuestOptions
+        {
+            Drivers = ["ioatdma"],
+            Devices = [QemuDevice.VfioUser(_server.SocketPath!).At(4)],
+        });
+        const string Bound = "basename $(readlink /sys/class/dma/dma0chan0/device/driver); ls /sys/class/dma | wc -l; grep -c ioat /proc/interrupts";
+        string expected = $"ioatdma\n{Channels}\n{Channels}";
+        Assert.Equal(expected, await guest.RunAsync(Bound));
+        await guest.RunAsync(
+            """
+            cd /sys/bus/pci/drivers/ioatdma
+            echo 0000:00:04.0 >unbind
+            [ -z "$(ls /sys/class/dma)" ] || exit 1
+            echo 0000:00:04.0 >bind
+            """);
+        Assert.Equal(expected, await guest.RunAsync(Bound));
+        Assert.Equal("", await guest.RunAsync("dmesg | grep -i 'ioat.*\\(fail\\|error\\|timed out\\)' || true"));
+    }
+}
