@@ -186,6 +186,14 @@ public sealed class VirtualFunctionTests : IAsyncLifetime
         Assert.Equal(frame, other.Receive().Data);
     }
 
+    [Fact]
+    public void Physical_function_with_virtual_ones_does_not_migrate()
+    {
+        Assert.Equal(Errno.EBUSY, _physical!.TrySetMigrationState(MigrationState.StopCopy));
+        Assert.Equal(Errno.None, _physical.TryGetMigrationState(out MigrationState state));
+        Assert.Equal(MigrationState.Running, state);
+    }
+
     /// <summary>The physical function's driver: pool 1 is its own, and address n that of the function n - 1.</summary>
     private Nic StartPhysical()
     {
