@@ -103,6 +103,31 @@ public sealed class IgbGuestTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Four_processors_have_four_queues_and_a_hash_that_spreads()
+    {
+        await using GuestMachine guest = await BootAsync(processors: 4);
+        Assert.Equal("4 4", await guest.RunAsync("echo $(grep -c 'eth0-rx-' /proc/interrupts) $(grep -c 'eth0-tx-' /proc/interrupts)"));
+
+        // Sixteen streams from ports of their own: more than one queue of the receiver gets some.
+        string queues = await guest.RunAsync(Functions + """
+            mkdir -p /tmp/www
+            echo text >/tmp/www/data
+            n httpd -p 10.0.0.2:80 -h /tmp/www
+            for i in $(seq 16); do wget -q -O /tmp/copy http://10.0.0.2/data && cmp -s /tmp/copy /tmp/www/data || exit 1; done
+            awk '/eth0-rx-/ { sum = $2 + $3 + $4 + $5; if (sum > 8) used++ } END { print used }' /proc/interrupts
+            """, TimeSpan.FromMinutes(2));
+        Assert.InRange(int.Parse(queues, System.Globalization.CultureInfo.InvariantCulture), 2, 4);
+    }
+
+    [Fact]
+    public async Task Pin_serves_where_there_are_no_messages()
+    {
+        await using GuestMachine guest = await BootAsync(arguments: "pci=nomsi");
+        await guest.RunAsync("grep 'IO-APIC.*eth0' /proc/interrupts");
+        await guest.RunAsync("ping -c 5 -i 0.1 -s 1472 10.0.0.2 | grep ' 0% packet loss'");
+    }
+
+    [Fact]
     public async Task Pulled_cable_is_seen_and_put_back()
     {
         await using GuestMachine guest = await BootAsync();
@@ -132,11 +157,13 @@ public sealed class IgbGuestTests : IAsyncLifetime
             """);
     }
 
-    private async Task<GuestMachine> BootAsync()
+    private async Task<GuestMachine> BootAsync(int processors = 1, string arguments = "")
     {
         GuestMachine guest = await GuestMachine.BootAsync(new GuestOptions
         {
             Memory = 256,
+            Processors = processors,
+            KernelArguments = arguments,
             Drivers = ["igb"],
             Devices = [QemuDevice.VfioUser(_servers[0].SocketPath!).At(4), QemuDevice.VfioUser(_servers[1].SocketPath!).At(5)],
         });
