@@ -13,8 +13,8 @@ namespace Vfio.Run;
 /// </remarks>
 public static class ProgramSupervisor
 {
-    /// <summary>How many calls can be served at once.</summary>
-    private const int Servers = 3;
+    /// <summary>How many calls can be served at once, when all of them take long.</summary>
+    private const int MaximumServers = 64;
 
     private const PosixSignal WindowChange = (PosixSignal)28;
 
@@ -32,15 +32,9 @@ public static class ProgramSupervisor
     {
         using Supervision supervision = new(bus, options);
         using Launch launch = Launch.Start(options);
-        List<Thread> servers = [];
-        for (int i = 0; i < Servers; i++)
-        {
-            CallServer server = new(supervision, launch.Listener, launch.Range);
-            Thread thread = new(server.Run) { Name = $"vfio run {i}", IsBackground = true };
-            thread.Start();
-            servers.Add(thread);
-        }
-
+        int servers = 0;
+        using ReceiverTurn turn = new(StartServer);
+        StartServer(turn);
         using Tracer? tracer = options.TrapsRegisters ? Tracer.Start(supervision, launch.Process.ProcessId, launch.Range) : null;
         List<PosixSignalRegistration> signals = [.. s_forwarded.Select(signal => Forward(signal, launch.Process))];
         try
@@ -57,6 +51,15 @@ public static class ProgramSupervisor
         {
             supervision.HasEnded = true;
             signals.ForEach(static signal => signal.Dispose());
+        }
+
+        void StartServer(ReceiverTurn turn)
+        {
+            if (servers < MaximumServers)
+            {
+                CallServer server = new(supervision, launch.Listener, launch.Range, turn);
+                new Thread(server.Run) { Name = $"vfio run {++servers}", IsBackground = true }.Start();
+            }
         }
     }
 

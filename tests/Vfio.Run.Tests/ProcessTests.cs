@@ -13,6 +13,10 @@ public sealed class ProcessTests
         => (await SupervisedRun.RunWithAsync(s_bench, [TestPrograms.Get("processes")])).ShouldSucceed();
 
     [Fact]
+    public async Task Calls_that_wait_keep_no_other_from_being_served()
+        => (await SupervisedRun.RunWithAsync(["--device", "edu@06:00.0@06:01.0@06:02.0@06:03.0"], [TestPrograms.Get("waits")])).ShouldSucceed();
+
+    [Fact]
     public async Task Signals_come_as_without_a_tracer()
         => (await SupervisedRun.RunWithAsync(s_bench, [TestPrograms.Get("signals")])).ShouldSucceed("own fault at (nil)\n".Replace("(nil)", "0x1", StringComparison.Ordinal));
 

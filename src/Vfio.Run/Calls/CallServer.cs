@@ -9,9 +9,11 @@ internal sealed partial class CallServer
     private readonly Supervision _supervision;
     private readonly SystemCallListener _listener;
     private readonly CallerFiles _files;
+    private readonly ReceiverTurn _turn;
 
-    public CallServer(Supervision supervision, SystemCallListener listener, DescriptorRange range)
+    public CallServer(Supervision supervision, SystemCallListener listener, DescriptorRange range, ReceiverTurn turn)
     {
+        _turn = turn;
         _supervision = supervision;
         _listener = listener;
         _range = range;
@@ -20,28 +22,44 @@ internal sealed partial class CallServer
 
     private readonly DescriptorRange _range;
 
-    /// <summary>Receives and serves calls until nobody is left who could make one.</summary>
+    /// <summary>Receives and serves calls, when it has the turn, until nobody is left who could make one.</summary>
     public void Run()
     {
         try
         {
-            while (!_supervision.HasEnded)
+            while (_turn.Take() && ReceiveWhileItsTurn())
             {
-                Errno error = _listener.TryReceive(out SystemCallNotice call);
-                if (error == Errno.None)
-                {
-                    Serve(in call);
-                }
-                else if (error != Errno.ENOENT)
-                {
-                    return;
-                }
             }
         }
         catch (ObjectDisposedException) when (_supervision.HasEnded)
         {
             // The program ended, and what served it with it; a process that it left behind gets ENOSYS.
         }
+    }
+
+    /// <returns>Whether the turn was passed on; otherwise there will be no calls any more.</returns>
+    private bool ReceiveWhileItsTurn()
+    {
+        while (!_supervision.HasEnded)
+        {
+            Errno error = _listener.TryReceive(out SystemCallNotice call);
+            if (error == Errno.None)
+            {
+                long number = _turn.Begin();
+                Serve(in call);
+                if (!_turn.End(number))
+                {
+                    return true;
+                }
+            }
+            else if (error != Errno.ENOENT)
+            {
+                break;
+            }
+        }
+
+        _turn.Stop();
+        return false;
     }
 
     private void Serve(in SystemCallNotice call)
