@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 
 namespace Vfio.Run.Tests;
 
-/// <summary>DPDK's packet forwarder, as Debian has it (package dpdk-dev), on network controllers of ours.</summary>
+/// <summary>DPDK's packet forwarder and its test of DMA devices, as Debian has them (package dpdk-dev), on devices of ours.</summary>
 public sealed partial class DpdkTests
 {
     private const string Token = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";
@@ -37,6 +37,21 @@ public sealed partial class DpdkTests
         Assert.Contains("net_e1000_igb_vf (8086:10ca)", result.Output + result.Error, StringComparison.Ordinal);
     }
 
+    /// <summary>DPDK's own test of DMA devices copies and compares by each channel or work queue.</summary>
+    [Theory]
+    [InlineData("ioat", "06:00.0", 1)]
+    [InlineData("dsa", "06:00.0,max_queues=2", 2)]
+    public async Task Dma_test_copies_and_verifies(string model, string allowed, int queues)
+    {
+        RunResult result = await SupervisedRun.RunWithAsync(
+            ["--device", $"{model}@06:00.0"],
+            ["/bin/sh", "-c", $"exec dpdk-test --no-huge --no-shconf -m 128 --lcores=0@0 -a {allowed} dmadev_autotest </dev/null"]);
+        string tail = result.Output[^Math.Min(2000, result.Output.Length)..];
+        Assert.True(result.Output.Contains("Test OK", StringComparison.Ordinal), $"status {result.Status}, is dpdk-test there (package dpdk-dev)? {tail} {result.Error}");
+        Assert.Equal(queues, TestedDevice().Count(result.Output));
+        Assert.DoesNotContain("Errors: 1", result.Output, StringComparison.Ordinal);
+    }
+
     /// <summary>A few seconds of it, in one process without huge pages.</summary>
     private static string[] Testpmd(string arguments)
         => ["timeout", "--preserve-status", "-s", "INT", "8", "dpdk-testpmd", "--no-huge", "--no-shconf", "-m", "128", "--lcores=0@0,1@0", .. arguments.Split(' '),
@@ -51,6 +66,9 @@ public sealed partial class DpdkTests
         long[] Of(string direction) => [.. ForwardCount().Matches(result.Output).Where(match => match.Groups[1].Value == direction)
             .Select(static match => long.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture))];
     }
+
+    [GeneratedRegex(@"### Test dmadev instance \d+ \[0000:06:00\.0")]
+    private static partial Regex TestedDevice();
 
     [GeneratedRegex(@"^  ([RT]X)-packets: (\d+) +[RT]X-dropped", RegexOptions.Multiline)]
     private static partial Regex ForwardCount();
