@@ -44,7 +44,8 @@ internal sealed class DescriptorExecutor(DsaDevice device, WorkQueue queue)
             return default;
         }
 
-        bool interrupts = (descriptor.Flags & DescriptorFlags.RequestInterrupt) != 0 && record.Code != CompletionStatus.InterruptHandle;
+        // A descriptor that was refused may name any handle.
+        bool interrupts = (descriptor.Flags & DescriptorFlags.RequestInterrupt) != 0 && IsHandle(descriptor.InterruptHandle);
         bool hasAddress = (descriptor.Flags & DescriptorFlags.CompletionAddressValid) != 0;
         bool wants = record.IsError || record.Code == CompletionStatus.SuccessUnexpected || (descriptor.Flags & DescriptorFlags.RequestCompletion) != 0;
         CompletionStatus failure = record.IsError && !hasAddress ? record.Code : CompletionStatus.None;
@@ -108,7 +109,7 @@ internal sealed class DescriptorExecutor(DsaDevice device, WorkQueue queue)
             return CompletionStatus.ReservedNotZero;
         }
 
-        if ((flags & DescriptorFlags.RequestInterrupt) != 0 && descriptor.InterruptHandle is 0 or >= DsaLimits.Vectors)
+        if ((flags & DescriptorFlags.RequestInterrupt) != 0 && !IsHandle(descriptor.InterruptHandle))
         {
             return CompletionStatus.InterruptHandle;
         }
@@ -127,6 +128,8 @@ internal sealed class DescriptorExecutor(DsaDevice device, WorkQueue queue)
             _ => CompletionStatus.None,
         };
     }
+
+    private static bool IsHandle(ushort handle) => handle is > 0 and < DsaLimits.Vectors;
 
     private static CompletionStatus CheckDelta(uint size, uint record, uint smallest, ulong addresses)
         => (addresses & 7) != 0 ? CompletionStatus.Alignment

@@ -83,7 +83,7 @@ internal sealed class WorkQueue
                     _device.Tell(in outcome.Error, Index);
                 }
 
-                for (int vector = 1; outcome.Interrupts >> vector != 0; vector++)
+                for (int vector = 1; vector < DsaLimits.Vectors; vector++)
                 {
                     if ((outcome.Interrupts & (1u << vector)) != 0)
                     {
