@@ -1,24 +1,9 @@
 /* Whose memory it is that devices have in place: charged to a process, taken over by another, kept after its process has ended. */
-#include "common.h"
+#include "operations.h"
 #include <sys/syscall.h>
 #include <linux/capability.h>
 
-static int iommu;
 static unsigned ioas;
-
-/* Operations for tests: 2 makes a device with a domain, 5 an access, 8 copies through one. */
-static int test(uint32_t op, uint32_t id, const void *fields, size_t size, uint32_t *out, size_t count)
-{
-	_Alignas(8) char command[72] = { 72 };
-	memcpy(command + 4, &op, 4);
-	memcpy(command + 8, &id, 4);
-	if (size)
-		memcpy(command + 16, fields, size);
-	int result = ioctl(iommu, _IO(';', 0xa0), command);
-	if (out)
-		memcpy(out, command + 16, count * 4);
-	return result;
-}
 
 static int copy(uint32_t access, uint64_t iova, void *buffer, uint64_t length, uint32_t write)
 {

@@ -1,20 +1,5 @@
 /* A virtual IOMMU: its memory, mapped by the iommufd, and the queue of its faults. */
-#include "common.h"
-
-static int iommu;
-
-static int test(uint32_t op, uint32_t id, const void *fields, size_t size, uint32_t *out, size_t count)
-{
-	_Alignas(8) char command[72] = { 72 };
-	memcpy(command + 4, &op, 4);
-	memcpy(command + 8, &id, 4);
-	if (size)
-		memcpy(command + 16, fields, size);
-	int result = ioctl(iommu, _IO(';', 0xa0), command);
-	if (out)
-		memcpy(out, command + 16, count * 4);
-	return result;
-}
+#include "operations.h"
 
 static int is_readable(int fd)
 {
