@@ -12,15 +12,21 @@ public sealed partial class IgbDevice
     private const uint LoopbackBetweenPools = 1U << 31;
 
     /// <summary>Sends a frame of a queue. Called by the work, with no lock held.</summary>
-    internal void Send(int queue, ReadOnlySpan<byte> frame)
+    /// <returns>False, and nothing was sent, when the device was reset since the run began.</returns>
+    internal bool Send(WorkTurn turn, int queue, ReadOnlySpan<byte> frame)
     {
         bool loops;
         bool leaves = true;
         lock (StateLock)
         {
+            if (turn.IsCancelled)
+            {
+                return false;
+            }
+
             if (HasPools && !IsHonest(queue & 7, frame))
             {
-                return;
+                return true;
             }
 
             Statistics.CountSent(frame);
@@ -45,12 +51,19 @@ public sealed partial class IgbDevice
         {
             _backend.Send(frame);
         }
+
+        return true;
     }
 
-    internal void CountSegmentation(bool failed)
+    internal void CountSegmentation(WorkTurn turn, bool failed)
     {
         lock (StateLock)
         {
+            if (turn.IsCancelled)
+            {
+                return;
+            }
+
             if (failed)
             {
                 Statistics.SegmentationFailures++;

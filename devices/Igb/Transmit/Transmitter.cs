@@ -25,6 +25,7 @@ internal sealed class Transmitter(IgbDevice device)
     private readonly byte[] _descriptors = new byte[Batch * DescriptorLength];
     private readonly byte[] _frame = new byte[LongestFrame + 8];
     private Settings _settings;
+    private WorkTurn _turn;
 
     /// <summary>Makes the queues' states anew. Caller holds the state lock.</summary>
     public void Reset()
@@ -127,6 +128,7 @@ internal sealed class Transmitter(IgbDevice device)
             pending = ((registers.Tail[index] % count) + count - head) % count;
             number = Math.Min(Math.Min(pending, Batch), count - head);
             _settings = new Settings(device, index);
+            _turn = turn;
         }
 
         ulong at = ring + (head * DescriptorLength);
@@ -138,7 +140,14 @@ internal sealed class Transmitter(IgbDevice device)
         for (int i = 0; i < number && error == Errno.None; i++)
         {
             Span<byte> descriptor = descriptors.Slice(i * DescriptorLength, DescriptorLength);
-            if (Follow(index, queue, dma, descriptor) && writeBack == 0)
+            bool ends = Follow(index, queue, dma, descriptor);
+            if (turn.IsCancelled)
+            {
+                // The memory may be another driver's by now.
+                return false;
+            }
+
+            if (ends && writeBack == 0)
             {
                 // Only the descriptor's own bytes are written: those around it may be new already.
                 reports = true;
@@ -242,7 +251,7 @@ internal sealed class Transmitter(IgbDevice device)
                 Segmenter.CompleteLegacy(packet, (int)(queue.Options >> 8) & 0xFF, (int)(queue.Command >> 16) & 0xFF);
             }
 
-            Emit(index, packet, (command & InsertVlan) != 0, (ushort)(options >> 16));
+            _ = Emit(index, packet, (command & InsertVlan) != 0, (ushort)(options >> 16));
             return;
         }
 
@@ -251,7 +260,7 @@ internal sealed class Transmitter(IgbDevice device)
         if ((queue.Command & Segment) == 0)
         {
             Segmenter.Complete(packet, context, network: (queue.Options & 0x100) != 0, transport: (queue.Options & 0x200) != 0);
-            Emit(index, packet, tags, context.Tag);
+            _ = Emit(index, packet, tags, context.Tag);
             return;
         }
 
@@ -259,7 +268,7 @@ internal sealed class Transmitter(IgbDevice device)
         int size = context.SegmentSize;
         if (header == 0 || header + size > LongestFrame)
         {
-            device.CountSegmentation(failed: true);
+            device.CountSegmentation(_turn, failed: true);
             return;
         }
 
@@ -270,15 +279,20 @@ internal sealed class Transmitter(IgbDevice device)
             int length = Math.Min(size, payload - at);
             Span<byte> segment = _frame.AsSpan(4, header + length);
             Segmenter.Cut(packet, context, i, at, length, isLast: at + length == payload, segment);
-            Emit(index, segment, tags, context.Tag);
+            if (!Emit(index, segment, tags, context.Tag))
+            {
+                return;
+            }
+
             at += length;
         }
 
-        device.CountSegmentation(failed: false);
+        device.CountSegmentation(_turn, failed: false);
     }
 
     /// <summary>Sends one frame, with a tag if it is to have one, and padded.</summary>
-    private void Emit(int index, ReadOnlySpan<byte> frame, bool tags, ushort tag)
+    /// <returns>False once the device was reset: nothing more of the batch is sent.</returns>
+    private bool Emit(int index, ReadOnlySpan<byte> frame, bool tags, ushort tag)
     {
         if (_settings.PoolTag is { } forced)
         {
@@ -292,7 +306,7 @@ internal sealed class Transmitter(IgbDevice device)
 
         if (frame.Length + (tags ? 4 : 0) > LongestFrame)
         {
-            return;
+            return true;
         }
 
         if (tags)
@@ -313,7 +327,7 @@ internal sealed class Transmitter(IgbDevice device)
             frame = _frame.AsSpan(0, 60);
         }
 
-        device.Send(index, frame);
+        return device.Send(_turn, index, frame);
     }
 
     /// <summary>What a batch needs of the registers.</summary>
