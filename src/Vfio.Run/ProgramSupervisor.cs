@@ -35,7 +35,7 @@ public static class ProgramSupervisor
         int servers = 0;
         using ReceiverTurn turn = new(StartServer);
         StartServer(turn);
-        using Tracer? tracer = options.TrapsRegisters ? Tracer.Start(supervision, launch.Process.ProcessId, launch.Range) : null;
+        using Tracer? tracer = options.TrapsRegisters ? Tracer.Start(supervision, launch.Process.ProcessId) : null;
         List<PosixSignalRegistration> signals = [.. s_forwarded.Select(signal => Forward(signal, launch.Process))];
         try
         {

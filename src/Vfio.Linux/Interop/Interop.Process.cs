@@ -34,10 +34,10 @@ internal static partial class Interop
     internal const int WatchCloseOnExec = OpenCloseOnExec;
     internal const int WatchNonBlocking = OpenNonBlocking;
 
-    /// <summary><c>syscall(2)</c> for what the C library has no name for.</summary>
     [LibraryImport(LibC, EntryPoint = "capget", SetLastError = true)]
     internal static unsafe partial int GetCapabilities(ProcessCapabilities.Header* header, ProcessCapabilities.Sets* sets);
 
+    /// <summary><c>syscall(2)</c> for what the C library has no name for.</summary>
     [LibraryImport(LibC, EntryPoint = "syscall", SetLastError = true)]
     internal static unsafe partial nint SystemCall(nint number, nint first, nint second, nint third, nint fourth);
 

@@ -40,7 +40,6 @@ internal sealed partial class CallServer
             _ = CallerText.TryReadPath(memory, call[2], out string name);
             _files.Name = $"anon_inode:[vfio-device] {name.Split(' ')[0]}";
         }
-
         else if (file.Context is { } context)
         {
             return IommufdIoctl(process, context, file.File, command, argument, call.Id);
@@ -59,7 +58,7 @@ internal sealed partial class CallServer
         IoResult result = file.Ioctl(command, argument);
         if (command == IommufdUapi.IOMMU_VIOMMU_ALLOC && !result.IsError)
         {
-            context.Offer(memory => GiveMemory(process, memory, call));
+            OfferMemory(process, context, call);
         }
 
         return result;
@@ -258,7 +257,7 @@ internal sealed partial class CallServer
             }
         }
 
-        file.Position = isPlaced || !file.File.HasPosition ? file.Position : position;
+        file.Position = isPlaced ? file.Position : position;
         return IoResult.Success(done);
     }
 }

@@ -54,6 +54,10 @@ internal sealed partial class CallServer
         }
     }
 
+    /// <summary>Gives the program the memory that virtual IOMMUs of an iommufd show, for the tracer to map when the program maps the iommufd.</summary>
+    private void OfferMemory(SupervisedProcess process, ContextMemory context, ulong call)
+        => context.Offer(memory => GiveMemory(process, memory, call));
+
     /// <summary>Gives the program a descriptor that only the tracer uses.</summary>
     private IoResult GiveMemory(SupervisedProcess process, FileDescriptor memory, ulong call)
     {

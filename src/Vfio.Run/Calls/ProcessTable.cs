@@ -66,8 +66,7 @@ internal sealed class ProcessTable(OpenFileTable files, VfioHost host) : IDispos
     }
 
     /// <summary>Whether one of them has a file mapped.</summary>
-    public bool HasMapped(FileIdentity file)
-        => All.Any(process => process.Mappings.Holds(file));
+    public bool HasMapped(FileIdentity file) => All.Any(process => process.Mappings.Holds(file));
 
     public void Dispose()
     {

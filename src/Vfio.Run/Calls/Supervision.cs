@@ -43,7 +43,7 @@ internal sealed partial class Supervision : IDisposable
     public ILogger Logger => _logger;
 
     /// <summary>A process is about to end: what devices have in place of its memory is kept for those that go on using them.</summary>
-    public void Ending(int processId, DescriptorRange range)
+    public void Ending(int processId)
     {
         if (Processes.Get(processId) is not { } process)
         {
@@ -52,7 +52,7 @@ internal sealed partial class Supervision : IDisposable
 
         KeptMemory? kept = process.Memory.Keep(() =>
         [
-            .. Processes.All.Where(other => other != process && other.HoldsFiles(range))
+            .. Processes.All.Where(other => other != process && other.HoldsFiles())
                 .Select(static other => new KeptMemory.Sharer(other.Memory, ProcessMaps.ReadAll(other.Id))),
         ]);
         if (kept is { IsCut: true })
@@ -99,9 +99,9 @@ internal sealed partial class Supervision : IDisposable
     [LoggerMessage(2, LogLevel.Warning, "The folder {Folder} could not be removed: {Reason}")]
     private partial void LogFolder(string folder, string reason);
 
-    [LoggerMessage(4, LogLevel.Warning, "Process {Process} ended with more memory in devices than is kept for other processes (1 GiB); a use of the rest is EFAULT.")]
-    private partial void LogCut(int process);
-
     [LoggerMessage(3, LogLevel.Error, "Serving the system call {Number} failed; the program gets EIO.")]
     public partial void LogMistake(int number, Exception exception);
+
+    [LoggerMessage(4, LogLevel.Warning, "Process {Process} ended with more memory in devices than is kept for other processes (1 GiB); a use of the rest is EFAULT.")]
+    private partial void LogCut(int process);
 }

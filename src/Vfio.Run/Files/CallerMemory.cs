@@ -57,9 +57,16 @@ internal sealed class CallerMemory(SupervisedProcess process) : IPinnableUserMem
         => !_isLost && ProcessMemory.TryWrite(process.Id, (nuint)address, source) == Errno.None ? Errno.None
             : _kept?.Write(address, source) ?? Errno.EFAULT;
 
-    public Errno Pin(ulong address, ulong length, bool writable)
+    public Errno Pin(ulong address, ulong length, bool writable) => Pin(address, length, writable, takesDevices: false);
+
+    /// <summary>As <see cref="Pin(ulong, ulong, bool)"/>.</summary>
+    /// <param name="address">The first address.</param>
+    /// <param name="length">Length in bytes.</param>
+    /// <param name="writable">Whether the pages will be written.</param>
+    /// <param name="takesDevices">Whether some of it may be devices that the process has mapped.</param>
+    public Errno Pin(ulong address, ulong length, bool writable, bool takesDevices)
     {
-        Errno error = process.Mappings.Check(address, length, writable, takesDevices: false, this);
+        Errno error = process.Mappings.Check(address, length, writable, takesDevices, this);
         if (error == Errno.None)
         {
             Note(address, length);
@@ -100,16 +107,7 @@ internal sealed class CallerMemoryWithDevices(SupervisedProcess process, CallerM
             : process.Mappings.TryFind(address, out TrappedAccess target) && target.Holds(source.Length) ? target.Write(source) : error;
     }
 
-    public Errno Pin(ulong address, ulong length, bool writable)
-    {
-        Errno error = process.Mappings.Check(address, length, writable, takesDevices: true, memory);
-        if (error == Errno.None)
-        {
-            memory.Note(address, length);
-        }
+    public Errno Pin(ulong address, ulong length, bool writable) => memory.Pin(address, length, writable, takesDevices: true);
 
-        return error;
-    }
-
-    public void Unpin(ulong address, ulong length) => memory.Note(address, length, pinned: false);
+    public void Unpin(ulong address, ulong length) => memory.Unpin(address, length);
 }

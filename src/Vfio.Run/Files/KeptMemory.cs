@@ -11,7 +11,6 @@ internal sealed class KeptMemory
     private const ulong MaximumCopy = 1 << 30;
     private const ulong PageSize = 4096;
     private readonly List<Piece> _pieces = [];
-    private readonly Lock _lock = new();
     private ulong _copied;
 
     /// <summary>Whether some of it would have been too much.</summary>
@@ -44,20 +43,8 @@ internal sealed class KeptMemory
                 return Errno.EFAULT;
             }
 
-            int count = (int)Math.Min((ulong)destination.Length, piece.Address + piece.Length - address);
-            Errno error = Errno.None;
-            if (piece.Copy is { } copy)
-            {
-                lock (_lock)
-                {
-                    copy.AsSpan((int)(address - piece.Address), count).CopyTo(destination);
-                }
-            }
-            else
-            {
-                error = piece.Sharer!.Read(piece.Place + (address - piece.Address), destination[..count]);
-            }
-
+            int count = piece.Fit(address, destination.Length);
+            Errno error = piece.Read(address, destination[..count]);
             if (error != Errno.None)
             {
                 return error;
@@ -79,20 +66,8 @@ internal sealed class KeptMemory
                 return Errno.EFAULT;
             }
 
-            int count = (int)Math.Min((ulong)source.Length, piece.Address + piece.Length - address);
-            Errno error = Errno.None;
-            if (piece.Copy is { } copy)
-            {
-                lock (_lock)
-                {
-                    source[..count].CopyTo(copy.AsSpan((int)(address - piece.Address)));
-                }
-            }
-            else
-            {
-                error = piece.Sharer!.Write(piece.Place + (address - piece.Address), source[..count]);
-            }
-
+            int count = piece.Fit(address, source.Length);
+            Errno error = piece.Write(address, source[..count]);
             if (error != Errno.None)
             {
                 return error;
@@ -122,14 +97,14 @@ internal sealed class KeptMemory
                         ulong length = Math.Min(end - address, reach - position);
                         ulong place = shared.Start + (position - shared.Offset);
                         other.Memory.Note(place, length);
-                        _pieces.Add(new Piece(address, length, place, other.Memory, null));
+                        _pieces.Add(new SharedPiece(address, length, other.Memory, place));
                         return address + length;
                     }
                 }
             }
         }
 
-        // By pages, of which one or the other may not be there.
+        // In parts, as some of it may not be there.
         ulong size = Math.Min(end - address, 256 * PageSize);
         if (_copied + size > MaximumCopy)
         {
@@ -141,7 +116,7 @@ internal sealed class KeptMemory
         if (process.Memory.Read(address, copy) == Errno.None)
         {
             _copied += size;
-            _pieces.Add(new Piece(address, size, 0, null, copy));
+            _pieces.Add(new CopiedPiece(address, copy));
         }
 
         return address + size;
@@ -177,5 +152,51 @@ internal sealed class KeptMemory
     /// <param name="Mappings">What it has mapped.</param>
     internal sealed record Sharer(CallerMemory Memory, IReadOnlyList<ProcessMapping> Mappings);
 
-    private sealed record Piece(ulong Address, ulong Length, ulong Place, CallerMemory? Sharer, byte[]? Copy);
+    private abstract class Piece(ulong address, ulong length)
+    {
+        public ulong Address => address;
+
+        public ulong Length => length;
+
+        /// <summary>How many bytes from an address on are the piece's, of those that are wanted.</summary>
+        public int Fit(ulong from, int wanted) => (int)Math.Min((ulong)wanted, address + length - from);
+
+        public abstract Errno Read(ulong from, Span<byte> destination);
+
+        public abstract Errno Write(ulong to, ReadOnlySpan<byte> source);
+    }
+
+    /// <summary>What another process has as well, at an address of its own.</summary>
+    private sealed class SharedPiece(ulong address, ulong length, CallerMemory sharer, ulong place) : Piece(address, length)
+    {
+        public override Errno Read(ulong from, Span<byte> destination) => sharer.Read(place + (from - Address), destination);
+
+        public override Errno Write(ulong to, ReadOnlySpan<byte> source) => sharer.Write(place + (to - Address), source);
+    }
+
+    /// <summary>What nobody else has.</summary>
+    private sealed class CopiedPiece(ulong address, byte[] copy) : Piece(address, (ulong)copy.Length)
+    {
+        private readonly Lock _lock = new();
+
+        public override Errno Read(ulong from, Span<byte> destination)
+        {
+            lock (_lock)
+            {
+                copy.AsSpan((int)(from - Address), destination.Length).CopyTo(destination);
+            }
+
+            return Errno.None;
+        }
+
+        public override Errno Write(ulong to, ReadOnlySpan<byte> source)
+        {
+            lock (_lock)
+            {
+                source.CopyTo(copy.AsSpan((int)(to - Address)));
+            }
+
+            return Errno.None;
+        }
+    }
 }

@@ -62,8 +62,8 @@ internal sealed class SupervisedProcess : IDisposable
         return found;
     }
 
-    /// <summary>Whether it has a file of ours open.</summary>
-    public bool HoldsFiles(DescriptorRange range) => _files.Values.Any(static file => !file.IsDead) || ProcessFiles.Numbers(Id).Any(number => range.Contains(number) && Find(number) is not null);
+    /// <summary>Whether it has a file of ours open, under whatever number.</summary>
+    public bool HoldsFiles() => ProcessFiles.Numbers(Id).Any(number => Find(number) is not null);
 
     /// <summary>Forgets what a number means: it is about to be closed.</summary>
     public void Forget(int number)

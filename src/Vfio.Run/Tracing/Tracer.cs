@@ -23,21 +23,19 @@ internal sealed partial class Tracer : IDisposable
     private readonly Dictionary<int, int> _processes = [];
     private readonly Emulator _emulator;
     private readonly ManualResetEventSlim _started = new();
-    private readonly DescriptorRange _range;
     private Errno _error;
 
-    private Tracer(Supervision supervision, DescriptorRange range)
+    private Tracer(Supervision supervision)
     {
-        _range = range;
         _emulator = new Emulator(supervision.Trace);
         _supervision = supervision;
     }
 
     /// <summary>Begins to trace a process that has one thread.</summary>
     /// <exception cref="VfioException">EPERM: something else traces it, or the system forbids it.</exception>
-    public static Tracer Start(Supervision supervision, int processId, DescriptorRange range)
+    public static Tracer Start(Supervision supervision, int processId)
     {
-        Tracer tracer = new(supervision, range);
+        Tracer tracer = new(supervision);
         Thread thread = new(() => tracer.Run(processId)) { Name = "vfio tracer", IsBackground = true };
         thread.Start();
         tracer._started.Wait();
@@ -91,7 +89,7 @@ internal sealed partial class Tracer : IDisposable
         switch ((TraceEvent)(status >> 16))
         {
             case TraceEvent.Exit:
-                _supervision.Ending(thread, _range);
+                _supervision.Ending(thread);
                 _processes.Remove(thread);
                 _ = ThreadTracing.Detach(thread);
                 break;
