@@ -6,8 +6,6 @@ namespace Vfio.Devices.Igb;
 /// <content>The way of packets: from queues to the link, from the link into the buffer, from the buffer to queues.</content>
 public sealed partial class IgbDevice
 {
-    private const int ShortestFrame = 60;
-    private const int LongestFrame = 9728;
     private const uint ReceiverOverrun = 1U << 6;
     private const uint LoopbackBetweenPools = 1U << 31;
 
@@ -78,16 +76,16 @@ public sealed partial class IgbDevice
     /// <summary>A frame comes from the link; on any thread.</summary>
     private void Arrive(ReadOnlySpan<byte> frame)
     {
-        if (!General.IsReceiving || !IsLinkUp || General.IsLooping || Phy.IsLooping || frame.Length is < EthernetFrame.HeaderLength or > LongestFrame)
+        if (!General.IsReceiving || !IsLinkUp || General.IsLooping || Phy.IsLooping || frame.Length is < EthernetFrame.HeaderLength or > EthernetFrame.Longest)
         {
             return;
         }
 
         bool isTaken;
-        if (frame.Length < ShortestFrame)
+        if (frame.Length < EthernetFrame.Shortest)
         {
             // On a cable it would have been padded.
-            Span<byte> padded = stackalloc byte[ShortestFrame];
+            Span<byte> padded = stackalloc byte[EthernetFrame.Shortest];
             padded.Clear();
             frame.CopyTo(padded);
             isTaken = Buffer.TryAdd(padded, origin: 0);

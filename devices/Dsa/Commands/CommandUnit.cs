@@ -4,7 +4,7 @@ namespace Vfio.Devices.Dsa;
 /// <remarks>Members are called with the device's state lock held.</remarks>
 internal sealed class CommandUnit(DsaDevice device, DsaRegisters registers, WorkQueue[] queues)
 {
-    private const uint QueueMaskBits = 16;
+    private const int QueueMaskBits = 16;
     private DsaCommand _waiting;
     private uint _waitedFor;
     private bool _interrupts;
@@ -150,8 +150,8 @@ internal sealed class CommandUnit(DsaDevice device, DsaRegisters registers, Work
     /// <summary>A command on some of sixteen queues: a bit for each in the operand's lower half, which sixteen in its upper.</summary>
     private CommandStatus OnQueues(DsaCommand command, uint operand, bool drops)
     {
-        uint mask = operand & ((1u << (int)QueueMaskBits) - 1);
-        if (operand >> (int)QueueMaskBits != 0 || mask == 0 || (mask & ~AllQueues) != 0)
+        uint mask = operand & ((1u << QueueMaskBits) - 1);
+        if (operand >> QueueMaskBits != 0 || mask == 0 || (mask & ~AllQueues) != 0)
         {
             return CommandStatus.InvalidQueue;
         }

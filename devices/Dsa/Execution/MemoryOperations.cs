@@ -22,34 +22,30 @@ internal sealed class MemoryOperations(VfioPciDevice device, WorkQueue queue)
     {
         bool isBackward = descriptor.Destination > descriptor.Source && descriptor.Destination - descriptor.Source < descriptor.Size;
         record.Result = isBackward ? (byte)1 : (byte)0;
-        for (uint done = 0; done < descriptor.Size;)
+        while (TryGetPiece(in descriptor, in record, out Span<byte> piece))
         {
-            uint count = Math.Min(Piece, descriptor.Size - done);
-            uint at = isBackward ? descriptor.Size - done - count : done;
-            if (!TryRead(descriptor.Source + at, _first.AsSpan(0, (int)count), isBackward, ref record) || !TryWrite(descriptor.Destination + at, _first.AsSpan(0, (int)count), ref record))
+            uint at = isBackward ? descriptor.Size - record.Completed - (uint)piece.Length : record.Completed;
+            if (!TryRead(descriptor.Source + at, piece, isBackward, ref record) || !TryWrite(descriptor.Destination + at, piece, ref record))
             {
                 return;
             }
 
-            done += count;
-            record.Completed = done;
+            record.Completed += (uint)piece.Length;
         }
     }
 
     /// <summary>Copies to two places that lie alike in their pages.</summary>
     public void MoveTwice(in DsaDescriptor descriptor, ulong second, ref CompletionRecord record)
     {
-        for (uint done = 0; done < descriptor.Size;)
+        while (TryGetPiece(in descriptor, in record, out Span<byte> piece))
         {
-            Span<byte> piece = _first.AsSpan(0, (int)Math.Min(Piece, descriptor.Size - done));
-            if (!TryRead(descriptor.Source + done, piece, false, ref record)
-                || !TryWrite(descriptor.Destination + done, piece, ref record) || !TryWrite(second + done, piece, ref record))
+            if (!TryRead(descriptor.Source + record.Completed, piece, false, ref record)
+                || !TryWrite(descriptor.Destination + record.Completed, piece, ref record) || !TryWrite(second + record.Completed, piece, ref record))
             {
                 return;
             }
 
-            done += (uint)piece.Length;
-            record.Completed = done;
+            record.Completed += (uint)piece.Length;
         }
     }
 
@@ -57,16 +53,14 @@ internal sealed class MemoryOperations(VfioPciDevice device, WorkQueue queue)
     {
         // The buffer is a multiple of eight bytes, so that each piece begins with the pattern's first byte.
         MemoryMarshal.Cast<byte, ulong>(_first.AsSpan()).Fill(descriptor.Source);
-        for (uint done = 0; done < descriptor.Size;)
+        while (TryGetPiece(in descriptor, in record, out Span<byte> piece))
         {
-            Span<byte> piece = _first.AsSpan(0, (int)Math.Min(Piece, descriptor.Size - done));
-            if (!TryWrite(descriptor.Destination + done, piece, ref record))
+            if (!TryWrite(descriptor.Destination + record.Completed, piece, ref record))
             {
                 return;
             }
 
-            done += (uint)piece.Length;
-            record.Completed = done;
+            record.Completed += (uint)piece.Length;
         }
     }
 
@@ -78,24 +72,22 @@ internal sealed class MemoryOperations(VfioPciDevice device, WorkQueue queue)
             MemoryMarshal.Cast<byte, ulong>(_second.AsSpan()).Fill(descriptor.Destination);
         }
 
-        for (uint done = 0; done < descriptor.Size;)
+        while (TryGetPiece(in descriptor, in record, out Span<byte> one))
         {
-            Span<byte> one = _first.AsSpan(0, (int)Math.Min(Piece, descriptor.Size - done));
             Span<byte> other = _second.AsSpan(0, one.Length);
-            if (!TryRead(descriptor.Source + done, one, false, ref record) || (!withPattern && !TryRead(descriptor.Destination + done, other, false, ref record)))
+            if (!TryRead(descriptor.Source + record.Completed, one, false, ref record)
+                || (!withPattern && !TryRead(descriptor.Destination + record.Completed, other, false, ref record)))
             {
                 return;
             }
 
             int same = one.CommonPrefixLength(other);
-            record.Completed = done + (uint)same;
+            record.Completed += (uint)same;
             if (same < one.Length)
             {
                 record.Result = 1;
                 return;
             }
-
-            done += (uint)one.Length;
         }
     }
 
@@ -184,10 +176,9 @@ internal sealed class MemoryOperations(VfioPciDevice device, WorkQueue queue)
     public uint Crc(in DsaDescriptor descriptor, uint seed, bool copies, ref CompletionRecord record)
     {
         uint crc = seed;
-        for (uint done = 0; done < descriptor.Size;)
+        while (TryGetPiece(in descriptor, in record, out Span<byte> piece))
         {
-            Span<byte> piece = _first.AsSpan(0, (int)Math.Min(Piece, descriptor.Size - done));
-            if (!TryRead(descriptor.Source + done, piece, false, ref record) || (copies && !TryWrite(descriptor.Destination + done, piece, ref record)))
+            if (!TryRead(descriptor.Source + record.Completed, piece, false, ref record) || (copies && !TryWrite(descriptor.Destination + record.Completed, piece, ref record)))
             {
                 return crc;
             }
@@ -203,8 +194,7 @@ internal sealed class MemoryOperations(VfioPciDevice device, WorkQueue queue)
                 crc = BitOperations.Crc32C(crc, value);
             }
 
-            done += (uint)piece.Length;
-            record.Completed = done;
+            record.Completed += (uint)piece.Length;
         }
 
         return crc;
@@ -213,17 +203,22 @@ internal sealed class MemoryOperations(VfioPciDevice device, WorkQueue queue)
     /// <summary>Looks whether a range is there.</summary>
     public void Touch(in DsaDescriptor descriptor, ref CompletionRecord record)
     {
-        for (uint done = 0; done < descriptor.Size;)
+        while (TryGetPiece(in descriptor, in record, out Span<byte> piece))
         {
-            Span<byte> piece = _first.AsSpan(0, (int)Math.Min(Piece, descriptor.Size - done));
-            if (!TryRead(descriptor.Destination + done, piece, false, ref record))
+            if (!TryRead(descriptor.Destination + record.Completed, piece, false, ref record))
             {
                 return;
             }
 
-            done += (uint)piece.Length;
-            record.Completed = done;
+            record.Completed += (uint)piece.Length;
         }
+    }
+
+    /// <summary>The room for what comes next of an operation, which has come as far as its record says.</summary>
+    private bool TryGetPiece(in DsaDescriptor descriptor, in CompletionRecord record, out Span<byte> piece)
+    {
+        piece = _first.AsSpan(0, (int)Math.Min(Piece, descriptor.Size - record.Completed));
+        return !piece.IsEmpty;
     }
 
     /// <returns>False when it cannot be read, with the fault in the record; or when the operation is abandoned.</returns>

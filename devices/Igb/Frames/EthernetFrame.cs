@@ -6,6 +6,12 @@ namespace Vfio.Devices.Igb;
 internal readonly struct EthernetFrame
 {
     public const int HeaderLength = 14;
+
+    /// <summary>What a frame is padded to, without CRC.</summary>
+    public const int Shortest = 60;
+
+    /// <summary>What the controller sends and receives at most, without CRC.</summary>
+    public const int Longest = 9728;
     public const int Tcp = 6;
     public const int Udp = 17;
     public const int Sctp = 132;

@@ -12,7 +12,7 @@ internal sealed class Receiver(IgbDevice device)
 {
     /// <summary>Packets of a round, after which interrupts are raised.</summary>
     private const int Round = 64;
-    private const int LongestPacket = 9728 + 4;
+    private const int LongestPacket = EthernetFrame.Longest + 4;
     private const int DescriptorLength = 16;
 
     /// <summary>A packet of the smallest buffers takes this many.</summary>

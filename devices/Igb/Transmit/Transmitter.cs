@@ -13,7 +13,6 @@ internal sealed class Transmitter(IgbDevice device)
     public const int Queues = 16;
     private const int DescriptorLength = 16;
     private const int Batch = 64;
-    private const int LongestFrame = 9728;
     private const uint EndOfPacket = 1U << 24;
     private const uint InsertChecksum = 1U << 26;
     private const uint ReportStatus = 1U << 27;
@@ -23,7 +22,7 @@ internal sealed class Transmitter(IgbDevice device)
     private const uint ContextType = 2U << 20;
     private readonly TransmitQueue[] _queues = new TransmitQueue[Queues];
     private readonly byte[] _descriptors = new byte[Batch * DescriptorLength];
-    private readonly byte[] _frame = new byte[LongestFrame + 8];
+    private readonly byte[] _frame = new byte[EthernetFrame.Longest + 8];
     private Settings _settings;
     private WorkTurn _turn;
 
@@ -266,7 +265,7 @@ internal sealed class Transmitter(IgbDevice device)
 
         int header = Segmenter.HeaderLength(packet, context);
         int size = context.SegmentSize;
-        if (header == 0 || header + size > LongestFrame)
+        if (header == 0 || header + size > EthernetFrame.Longest)
         {
             device.CountSegmentation(_turn, failed: true);
             return;
@@ -304,7 +303,7 @@ internal sealed class Transmitter(IgbDevice device)
             tags &= _settings.UsesVlan;
         }
 
-        if (frame.Length + (tags ? 4 : 0) > LongestFrame)
+        if (frame.Length + (tags ? 4 : 0) > EthernetFrame.Longest)
         {
             return true;
         }
@@ -319,12 +318,12 @@ internal sealed class Transmitter(IgbDevice device)
             frame = _frame.AsSpan(0, frame.Length + 4);
         }
 
-        if (_settings.Pads && frame.Length < 60)
+        if (_settings.Pads && frame.Length < EthernetFrame.Shortest)
         {
             int length = frame.Length;
             frame.CopyTo(_frame);
-            _frame.AsSpan(length, 60 - length).Clear();
-            frame = _frame.AsSpan(0, 60);
+            _frame.AsSpan(length, EthernetFrame.Shortest - length).Clear();
+            frame = _frame.AsSpan(0, EthernetFrame.Shortest);
         }
 
         return device.Send(_turn, index, frame);
