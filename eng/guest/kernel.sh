@@ -20,8 +20,8 @@ setup_kernel() {
   else
     note "our own guest kernel is not to be had here; Debian's 6.12 takes its place. It has no iommufd and no VFIO"
     note "cdev: tests that need them will fail. To build ours: eng/guest/setup.sh build-kernel"
-    part debian-kernel 6.12-r2 make_debian_kernel
-    point kernel debian-kernel-6.12-r2
+    setup debian-kernel
+    point kernel "debian-kernel-$DEBIAN_KERNEL_KEY"
   fi
 }
 
@@ -98,6 +98,9 @@ build_own_kernel() {
   echo own >"$folder/kind"
   rm -rf "$work"
 }
+
+# What Debian's kernel is made from: its release, and a number that is raised when the lists below change.
+DEBIAN_KERNEL_KEY=6.12-r2
 
 # Modules of Debian's kernel that the guest loads at start: drivers for what the tests serve, and VFIO itself.
 DEBIAN_MODULES="nvme virtio_blk vfio_pci vfio_iommu_type1 gpio_pci_idio_16"

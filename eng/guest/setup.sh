@@ -111,7 +111,7 @@ setup() {
       headers) part headers 7.3-r1 make_headers ;;
       initramfs) part initramfs "r1-$(cat "$GUEST/init" "$GUEST/agent" | sha256sum | cut -c 1-12)" make_initramfs ;;
       disks) part disks "6.12-$(cat "$GUEST/init" "$GUEST/agent" "$GUEST/disks.sh" | sha256sum | cut -c 1-12)" make_disks ;;
-      debian-kernel) part debian-kernel 6.12-r2 make_debian_kernel ;;
+      debian-kernel) part debian-kernel "$DEBIAN_KERNEL_KEY" make_debian_kernel ;;
       kernel) setup_kernel ;;
       build-kernel)
         part own-kernel "$OWN_KERNEL_KEY" build_own_kernel

@@ -21,8 +21,13 @@ internal static class VmCommand
             Description = "An NVMe disk in a file, FILE[,size=1G][,key=value…], made when a size is given; the guest then has ext4, e2fsprogs, nvme-cli and fio; may be repeated",
             AllowMultipleArgumentsPerToken = false,
         };
-        Option<string[]> driver = new("--driver") { Description = "Boot Debian's kernel with this driver (igb, igbvf, ioatdma, idxd), which the guest's own has not; may be repeated", AllowMultipleArgumentsPerToken = false };
-        driver.AcceptOnlyFromAmong("igb", "igbvf", "ioatdma", "idxd");
+        string[] drivers = ["igb", "igbvf", "ioatdma", "idxd"];
+        Option<string[]> driver = new("--driver")
+        {
+            Description = $"Boot Debian's kernel with this driver ({string.Join(", ", drivers)}), which the guest's own has not; may be repeated",
+            AllowMultipleArgumentsPerToken = false,
+        };
+        driver.AcceptOnlyFromAmong(drivers);
         Option<GuestBoot> boot = new("--boot") { Description = "What starts the machine: QEMU with the guest's kernel, or firmware (bios, uefi) that boots the first disk" };
         Option<int> memory = CommonOptions.Number("--memory", "The guest's RAM in MiB, with --nvme at least 512", 256, "64 to 65536 (MiB)", static value => value is >= 64 and <= 65536);
         Option<bool> iommu = new("--iommu") { Description = "Give the machine an IOMMU, which the guest's own VFIO needs" };
