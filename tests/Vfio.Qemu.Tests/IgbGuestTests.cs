@@ -1,5 +1,5 @@
 using Vfio.Devices.Igb;
-using Vfio.User;
+using Vfio.Testing;
 
 namespace Vfio.Qemu.Tests;
 
@@ -30,35 +30,29 @@ public sealed class IgbGuestTests : IAsyncLifetime
         exit 1
         """;
 
-    private readonly ScratchFolder _scratch = new();
-    private readonly VfioHost _host = new();
     private readonly PacketLink _link = new();
-    private readonly List<IgbDevice> _devices = [];
-    private readonly List<VfioUserServer> _servers = [];
+    private readonly DevicePair<IgbDevice>[] _served;
 
-    public ValueTask InitializeAsync()
+    public IgbGuestTests()
     {
-        for (int i = 0; i < 2; i++)
-        {
-            IgbOptions options = new() { Backend = _link.CreatePort, Address = new byte[] { 0x52, 0x54, 0, 0, 0, (byte)(i + 1) } };
-            _devices.Add(_host.Allocate(() => new IgbDevice(options)));
-            _ = _host.RegisterEmulatedIommuDevice(_devices[i], $"igb{i}");
-            _servers.Add(VfioUserServer.Listen(_host, $"igb{i}", _scratch.File($"igb{i}")));
-        }
-
-        return ValueTask.CompletedTask;
+        _served =
+        [
+            .. Enumerable.Range(1, 2).Select(number => DevicePair.Serve(() => new IgbDevice(new IgbOptions
+            {
+                Backend = _link.CreatePort,
+                Address = new byte[] { 0x52, 0x54, 0, 0, 0, (byte)number },
+            }))),
+        ];
     }
+
+    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
 
     public async ValueTask DisposeAsync()
     {
-        foreach (VfioUserServer server in _servers)
+        foreach (DevicePair<IgbDevice> served in _served)
         {
-            await server.DisposeAsync();
+            await served.DisposeAsync();
         }
-
-        await _host.DisposeAsync();
-        _devices.ForEach(static device => device.Put());
-        _scratch.Dispose();
     }
 
     [Fact]
@@ -131,10 +125,10 @@ public sealed class IgbGuestTests : IAsyncLifetime
     public async Task Pulled_cable_is_seen_and_put_back()
     {
         await using GuestMachine guest = await BootAsync();
-        _devices[0].SetLink(false);
+        _served[0].Device.SetLink(false);
         await guest.RunAsync(Functions + "carrier 0");
         await guest.RunAsync(Functions + "! ping -c 1 -W 1 10.0.0.2 >/dev/null");
-        _devices[0].SetLink(true);
+        _served[0].Device.SetLink(true);
         await guest.RunAsync(Functions + "carrier 1 && for i in $(seq 20); do ping -c 1 -W 1 10.0.0.2 >/dev/null && exit 0; done; exit 1");
         await guest.RunAsync("dmesg | grep 'eth0 NIC Link is Down'");
     }
@@ -165,7 +159,7 @@ public sealed class IgbGuestTests : IAsyncLifetime
             Processors = processors,
             KernelArguments = arguments,
             Drivers = ["igb"],
-            Devices = [QemuDevice.VfioUser(_servers[0].SocketPath!).At(4), QemuDevice.VfioUser(_servers[1].SocketPath!).At(5)],
+            Devices = [QemuDevice.VfioUser(_served[0].SocketPath).At(4), QemuDevice.VfioUser(_served[1].SocketPath).At(5)],
         });
         try
         {

@@ -1,5 +1,5 @@
 using Vfio.Devices.Ioat;
-using Vfio.User;
+using Vfio.Testing;
 
 namespace Vfio.Qemu.Tests;
 
@@ -8,27 +8,11 @@ namespace Vfio.Qemu.Tests;
 public sealed class IoatGuestTests : IAsyncLifetime
 {
     private const int Channels = 2;
-    private readonly ScratchFolder _scratch = new();
-    private readonly VfioHost _host = new();
-    private readonly IoatDevice _device;
-    private readonly VfioUserServer _server;
-
-    public IoatGuestTests()
-    {
-        _device = _host.Allocate(static () => new IoatDevice(new IoatOptions { Channels = Channels, LongestTransfer = 1 << 20 }));
-        _ = _host.RegisterEmulatedIommuDevice(_device, "ioat0");
-        _server = VfioUserServer.Listen(_host, "ioat0", _scratch.File("ioat0"));
-    }
+    private readonly DevicePair<IoatDevice> _served = DevicePair.Serve(static () => new IoatDevice(new IoatOptions { Channels = Channels, LongestTransfer = 1 << 20 }));
 
     public ValueTask InitializeAsync() => ValueTask.CompletedTask;
 
-    public async ValueTask DisposeAsync()
-    {
-        await _server.DisposeAsync();
-        await _host.DisposeAsync();
-        _device.Put();
-        _scratch.Dispose();
-    }
+    public ValueTask DisposeAsync() => _served.DisposeAsync();
 
     /// <summary>The driver's probe copies by each channel, compares, and does not bind when that fails. Debian's kernel has no dmatest.</summary>
     [Fact]
@@ -37,7 +21,7 @@ public sealed class IoatGuestTests : IAsyncLifetime
         await using GuestMachine guest = await GuestMachine.BootAsync(new GuestOptions
         {
             Drivers = ["ioatdma"],
-            Devices = [QemuDevice.VfioUser(_server.SocketPath!).At(4)],
+            Devices = [QemuDevice.VfioUser(_served.SocketPath).At(4)],
         });
         const string Bound = "basename $(readlink /sys/class/dma/dma0chan0/device/driver); ls /sys/class/dma | wc -l; grep -c ioat /proc/interrupts";
         string expected = $"ioatdma\n{Channels}\n{Channels}";
