@@ -32,6 +32,45 @@ public sealed class DescriptorMemoryPoolTests
     }
 
     [Fact]
+    public void Mapping_that_was_used_last_stays_until_another_is_the_last_or_it_is_trimmed()
+    {
+        using DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 1);
+        using MemFd memory = new("pool-spare", P);
+        using MemFd other = new("pool-spare", P);
+        Create(pool, memory.Descriptor, 0, P).RemoveReference();
+        Assert.Equal((0, 1), (pool.MappingCount, CountMapped()));
+        MemorySource again = Create(pool, memory.Descriptor, 0, P);
+        Assert.Equal((1, 1, "mapped"), (pool.MappingCount, CountMapped(), again.Kind));
+        Assert.Equal(Errno.None, again.Write(0, [1, 2, 3]));
+        Assert.Equal([1, 2, 3], ReadFile(memory, 0));
+
+        // The limit is for what is used, so another takes its turn, and its place.
+        again.RemoveReference();
+        MemorySource second = Create(pool, other.Descriptor, 0, P);
+        Assert.Equal((1, 2, "mapped"), (pool.MappingCount, CountMapped(), second.Kind));
+        Assert.Equal("descriptor", Kind(Create(pool, memory.Descriptor, 0, P)));
+        second.RemoveReference();
+        Assert.Equal(1, CountMapped());
+        pool.Trim();
+        Assert.Equal(0, CountMapped());
+
+        // After the end nothing stays.
+        MemorySource last = Create(pool, other.Descriptor, 0, P);
+        pool.Dispose();
+        Assert.Equal(Errno.None, last.Write(0, [4]));
+        last.RemoveReference();
+        Assert.Equal(0, CountMapped());
+
+        static int CountMapped() => File.ReadLines("/proc/self/maps").Count(static line => line.Contains("pool-spare", StringComparison.Ordinal));
+
+        static string Kind(MemorySource source)
+        {
+            source.RemoveReference();
+            return source.Kind;
+        }
+    }
+
+    [Fact]
     public void TryCreate_other_gibibytes_files_and_rights_have_mappings_of_their_own()
     {
         DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 100);

@@ -13,9 +13,13 @@ namespace Vfio.Iommu;
 /// depends on their being told apart but which of its own files the peer sees: a source lies inside a mapping whose file was sealed, and cannot
 /// have become shorter.
 /// </para>
+/// <para>
+/// The mapping that was used last stays for a while when nobody uses it any more, so that a peer that maps and unmaps one page again and again, as a guest
+/// behind a virtual IOMMU does, costs no mapping each time: until another has been used last, or <see cref="Trim"/>.
+/// </para>
 /// <para>All members may be called from any thread. The lock is a leaf; files are mapped and unmapped outside of it.</para>
 /// </remarks>
-public sealed class DescriptorMemoryPool
+public sealed class DescriptorMemoryPool : IDisposable
 {
     private const ulong Unit = 1UL << 30;
     private readonly DescriptorMemoryPolicy _policy;
@@ -23,7 +27,9 @@ public sealed class DescriptorMemoryPool
     private readonly Lock _lock = new();
     private readonly Dictionary<FileWindowKey, FileWindow> _windows = [];
     private readonly Dictionary<(ulong Device, ulong Inode, OpenMode Mode), SharedDescriptor> _files = [];
+    private FileWindow? _spare;
     private int _mappings;
+    private bool _disposed;
 
     /// <summary>Makes an empty pool.</summary>
     /// <param name="policy">How the peer's memory is reached.</param>
@@ -99,24 +105,52 @@ public sealed class DescriptorMemoryPool
         return Errno.None;
     }
 
+    /// <summary>Unmaps what is mapped and not used. The peer's memory is then its own again.</summary>
+    public void Trim()
+    {
+        FileWindow? unused;
+        lock (_lock)
+        {
+            unused = _spare;
+            _spare = null;
+            Forget(unused);
+        }
+
+        unused?.Unmap();
+    }
+
+    /// <summary>Keeps nothing any more that is not used. Sources stay valid.</summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            _disposed = true;
+        }
+
+        Trim();
+    }
+
     /// <summary>A user of a window is gone.</summary>
-    /// <returns>True when it was the last: the caller unmaps.</returns>
-    internal bool Leave(FileWindow window)
+    /// <returns>A window that is now to be unmapped, this or another, by the caller; or null.</returns>
+    internal FileWindow? Leave(FileWindow window)
     {
         lock (_lock)
         {
             if (--window.Users > 0)
             {
-                return false;
+                return null;
             }
 
             _mappings--;
-            if (_windows.TryGetValue(window.Key, out FileWindow? known) && ReferenceEquals(known, window))
+            FileWindow? unused = window;
+            if (!_disposed && IsKnown(window))
             {
-                _windows.Remove(window.Key);
+                unused = _spare;
+                _spare = window;
             }
 
-            return true;
+            Forget(unused);
+            return unused;
         }
     }
 
@@ -145,19 +179,24 @@ public sealed class DescriptorMemoryPool
         lock (_lock)
         {
             // One that was mapped before the file grew may be too short; then the next takes its place.
-            if (isFile && _windows.TryGetValue(key, out window) && window.Contains(offset, length))
+            FileWindow? known = isFile && _windows.TryGetValue(key, out window) && window.Contains(offset, length) ? window : null;
+            window = null;
+            if (known is not { Users: > 0 })
             {
-                window.Users++;
+                if (_mappings >= _maximumMappings)
+                {
+                    return Errno.ENOSPC;
+                }
+
+                _mappings++;
+            }
+
+            if (known is not null)
+            {
+                _spare = known.Users++ == 0 ? null : _spare;
+                window = known;
                 return Errno.None;
             }
-
-            window = null;
-            if (_mappings >= _maximumMappings)
-            {
-                return Errno.ENOSPC;
-            }
-
-            _mappings++;
         }
 
         Errno error = Errno.ENOSPC;
@@ -191,6 +230,18 @@ public sealed class DescriptorMemoryPool
         }
 
         return error;
+    }
+
+    /// <summary>Whether a window would be found by its key. Caller holds the lock.</summary>
+    private bool IsKnown(FileWindow window) => _windows.TryGetValue(window.Key, out FileWindow? known) && ReferenceEquals(known, window);
+
+    /// <summary>Finds a window no more. Caller holds the lock.</summary>
+    private void Forget(FileWindow? window)
+    {
+        if (window is not null && IsKnown(window))
+        {
+            _windows.Remove(window.Key);
+        }
     }
 
     /// <summary>Finds a descriptor that is as good as this one, or keeps this one, and counts the caller as its user.</summary>

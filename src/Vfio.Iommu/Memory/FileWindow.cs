@@ -35,12 +35,12 @@ internal sealed class FileWindow(MemoryMapping mapping, ulong start, bool writab
     }
 
     /// <summary>A source is gone. Outside of locks: unmapping takes a while.</summary>
-    public void Leave()
+    public void Leave() => (Pool is null ? this : Pool.Leave(this))?.Unmap();
+
+    /// <summary>Unmaps it. Nobody uses it, nor can find it.</summary>
+    public void Unmap()
     {
-        if (Pool?.Leave(this) ?? true)
-        {
-            mapping.Dispose();
-            DescriptorMemory.ReturnBudget(budgeted, _length);
-        }
+        mapping.Dispose();
+        DescriptorMemory.ReturnBudget(budgeted, _length);
     }
 }

@@ -101,6 +101,7 @@ internal sealed partial class ServerConnection
                 break;
             case VfioUserDmaUnmapFlags.UnmapAll when unmap.address == 0 && unmap.size == 0:
                 Errno error = _ioas!.Unmap(IovaRange.All, out _);
+                _memory.Trim();
                 if (error != Errno.None)
                 {
                     ReplyError(error);

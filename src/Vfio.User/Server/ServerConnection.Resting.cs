@@ -35,6 +35,7 @@ internal sealed partial class ServerConnection
         _reader.Release();
         _freeCommands.Clear();
         _writer.Release();
+        _memory.Trim();
 
         // The thread will be somebody else's.
         _thread = null;

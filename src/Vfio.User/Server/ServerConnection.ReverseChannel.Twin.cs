@@ -10,6 +10,7 @@ internal sealed partial class ServerConnection
     {
         private readonly UnixSocket? _twin;
         private readonly MessageReader? _twinReader;
+        private readonly BusyPoll? _twinPoll;
 
         /// <summary>Transfers whose threads sleep while another one receives. Guarded by the lock, as are the two below.</summary>
         private readonly List<Transfer> _sleeping = [];
@@ -122,12 +123,25 @@ internal sealed partial class ServerConnection
                     return false;
                 }
 
-                IoResult received = _twinReader.Fill(ReceiveFlags.None);
+                IoResult received = Receive();
                 if (received.IsError || received.Value == 0)
                 {
                     return transfer.IsDone;
                 }
             }
+        }
+
+        private IoResult Receive()
+        {
+            if (_twinPoll!.Look(_connection._options.MessageTimeout) is { } found)
+            {
+                return found;
+            }
+
+            long asleep = _twinPoll.BeginSleep();
+            IoResult received = _twinReader!.Fill(ReceiveFlags.None);
+            _twinPoll.EndSleep(asleep);
+            return received;
         }
     }
 }

@@ -49,6 +49,7 @@ internal sealed partial class ServerConnection
                 twin.SetSendTimeout(connection._options.MessageTimeout);
                 twin.SetReceiveTimeout(connection._options.MessageTimeout);
                 _twinReader = new MessageReader(twin, connection.MaximumMessage);
+                _twinPoll = new BusyPoll(_twinReader, connection._options.BusyPoll, connection._host.Workers);
                 _writer = new MessageWriter(twin);
             }
         }

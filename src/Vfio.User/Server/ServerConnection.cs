@@ -45,7 +45,8 @@ internal sealed partial class ServerConnection : IDisposable
     private bool _bufferLeft;
     private bool _disposed;
     private int _queuedBytes;
-    private SpinBudget _spin;
+    private readonly BusyPoll _messagePoll;
+    private readonly BusyPoll _answerPoll;
     private long _messageCount;
     private volatile bool _closing;
     private volatile ConnectionEnd _end;
@@ -66,9 +67,10 @@ internal sealed partial class ServerConnection : IDisposable
         _socket = socket;
         _options = options;
         _logger = logger;
-        _spin = new SpinBudget(options.BusyPoll);
         _memory = new DescriptorMemoryPool(options.ClientMemory, options.MaximumMappings);
         _reader = new MessageReader(socket, MaximumMessage);
+        _messagePoll = new BusyPoll(_reader, options.BusyPoll, host.Workers);
+        _answerPoll = new BusyPoll(_reader, options.BusyPoll, host.Workers);
         _writer = new MessageWriter(socket);
         _descriptors = _reader.Descriptors;
         socket.SetSendTimeout(options.MessageTimeout);
@@ -259,9 +261,9 @@ internal sealed partial class ServerConnection : IDisposable
     private Received Receive(TimeSpan? limit)
     {
         // A limit too: a client sends its first message right behind the connection, and mostly it is there. Without busy polling that is one look.
-        if ((_options.BusyPoll != TimeSpan.Zero || limit is not null) && ReceiveBusily(limit) is { } received)
+        if ((_options.BusyPoll != TimeSpan.Zero || limit is not null) && _messagePoll.Look(limit ?? TimeSpan.MaxValue) is { } received)
         {
-            return received;
+            return TakeIn(received);
         }
 
         if (limit is { } time)
@@ -283,32 +285,10 @@ internal sealed partial class ServerConnection : IDisposable
         }
 
         // With many busy at once nobody keeps a thread that has nothing to do.
-        long asleep = _options.BusyPoll != TimeSpan.Zero ? Stopwatch.GetTimestamp() : 0;
+        long asleep = _messagePoll.BeginSleep();
         IoResult result = _reader.Fill(!_cannotRest && _host.Workers.Busy > s_manyThreads ? ReceiveFlags.DontWait : ReceiveFlags.None);
-        if (asleep != 0)
-        {
-            _spin.Slept(Stopwatch.GetElapsedTime(asleep));
-        }
-
+        _messagePoll.EndSleep(asleep);
         return TakeIn(result);
-    }
-
-    /// <summary>Looks for input without sleeping, once and then for as long as the options say and the limit allows.</summary>
-    /// <returns>As <see cref="Receive"/>; null when nothing came.</returns>
-    private Received? ReceiveBusily(TimeSpan? limit)
-    {
-        TimeSpan longest = limit < _spin.Budget ? limit.Value : _spin.Budget;
-        long started = Stopwatch.GetTimestamp();
-        do
-        {
-            IoResult received = _reader.Fill(ReceiveFlags.DontWait);
-            if (received.Error != Errno.EAGAIN)
-            {
-                return TakeIn(received);
-            }
-        }
-        while (!_closing && Stopwatch.GetElapsedTime(started) < longest);
-        return null;
     }
 
     private Received TakeIn(IoResult received)
@@ -412,13 +392,19 @@ internal sealed partial class ServerConnection : IDisposable
             return false;
         }
 
-        IoResult ready = Poll.Wait(_socket.Descriptor, EventLoopEvents.Read, (int)Math.Clamp(limit.TotalMilliseconds, 0, int.MaxValue));
-        if (ready.IsError || ready.Value == 0)
+        if ((_options.BusyPoll != TimeSpan.Zero ? _answerPoll.Look(limit) : null) is not { } received)
         {
-            return !ready.IsError;
+            long asleep = _answerPoll.BeginSleep();
+            IoResult ready = Poll.Wait(_socket.Descriptor, EventLoopEvents.Read, (int)Math.Clamp(limit.TotalMilliseconds, 0, int.MaxValue));
+            _answerPoll.EndSleep(asleep);
+            if (ready.IsError || ready.Value == 0)
+            {
+                return !ready.IsError;
+            }
+
+            received = _reader.Fill(ReceiveFlags.DontWait);
         }
 
-        IoResult received = _reader.Fill(ReceiveFlags.DontWait);
         if (received.IsError || received.Value == 0)
         {
             if (received.Error == Errno.EAGAIN)
@@ -531,6 +517,7 @@ internal sealed partial class ServerConnection : IDisposable
         }
 
         _context?.Dispose();
+        _memory.Dispose();
         foreach (QueuedCommand command in _queued)
         {
             command.Clear();

@@ -27,11 +27,12 @@ public sealed record VfioUserServerOptions
     public TimeSpan MessageTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// How long a connection's thread goes on looking for the next message, at most, before it sleeps in the kernel; zero, the default, to sleep at
-    /// once, <see cref="Timeout.InfiniteTimeSpan"/> never to. Waking up is most of the time of a round trip: looking halves it, for a
-    /// processor that does nothing else meanwhile. The time adapts: a client whose messages are far apart is not looked for.
+    /// How long a connection's thread goes on looking for the next message, at most, before it sleeps in the kernel; zero to sleep at once,
+    /// <see cref="Timeout.InfiniteTimeSpan"/> never to. Waking up is most of the time of a round trip: looking halves it, for a
+    /// processor that does nothing else meanwhile. The default, about what waking up takes, is spent only where it pays: a client whose messages are
+    /// farther apart is not looked for, nor one that has no processor of its own, nor any while more connections are busy than there are processors.
     /// </summary>
-    public TimeSpan BusyPoll { get; init; }
+    public TimeSpan BusyPoll { get; init; } = TimeSpan.FromMicroseconds(50);
 
     /// <summary>
     /// How long a connection without traffic keeps its thread and buffers. At rest it costs neither; the message that ends the rest takes some tens of

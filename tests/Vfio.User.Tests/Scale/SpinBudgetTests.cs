@@ -15,7 +15,7 @@ public sealed class SpinBudgetTests
         }
 
         Assert.Equal(TimeSpan.Zero, spin.Budget);
-        for (int i = 0; i < 10; i++)
+        for (int i = 0; i < 8; i++)
         {
             TimeSpan before = spin.Budget;
             spin.Slept(TimeSpan.FromMicroseconds(50));
@@ -39,5 +39,49 @@ public sealed class SpinBudgetTests
         SpinBudget spin = new(TimeSpan.Zero);
         spin.Slept(TimeSpan.Zero);
         Assert.Equal(TimeSpan.Zero, spin.Budget);
+    }
+
+    [Fact]
+    public void Budget_is_nothing_for_longer_and_longer_while_the_longest_looks_find_nothing()
+    {
+        SpinBudget spin = new(s_longest);
+        List<int> pauses = [];
+        for (int looks = 0, paused = 0; pauses.Count < 9; looks++)
+        {
+            Assert.True(looks < 100_000, "It ends.");
+            spin.Slept(TimeSpan.FromMicroseconds(5));
+            if (spin.Budget == TimeSpan.Zero)
+            {
+                paused++;
+            }
+            else if (paused > 0)
+            {
+                pauses.Add(paused);
+                paused = 0;
+            }
+        }
+
+        Assert.Equal([65, 129, 257, 513, 1025, 2049, 4097, 4097, 4097], pauses);
+
+        // One that is found makes it hopeful again.
+        spin.Found();
+        for (int i = 0; i < 8; i++)
+        {
+            spin.Slept(TimeSpan.FromMicroseconds(5));
+            Assert.NotEqual(TimeSpan.Zero, spin.Budget);
+        }
+    }
+
+    [Fact]
+    public void Budget_of_a_client_that_is_found_now_and_then_stays()
+    {
+        SpinBudget spin = new(s_longest);
+        for (int i = 0; i < 1000; i++)
+        {
+            spin.Slept(TimeSpan.FromMicroseconds(5));
+            spin.Slept(TimeSpan.FromMicroseconds(5));
+            spin.Found();
+            Assert.NotEqual(TimeSpan.Zero, spin.Budget);
+        }
     }
 }
