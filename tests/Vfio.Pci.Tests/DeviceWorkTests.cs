@@ -71,6 +71,69 @@ public sealed class DeviceWorkTests
     }
 
     [Fact]
+    public async Task Brief_work_runs_on_the_thread_that_answers_once_it_has_answered_and_elsewhere_on_the_pool()
+    {
+        await using PciRig rig = new(_ => { });
+        List<(int Thread, bool IsBrief)> runs = [];
+        DeviceWork? work = null;
+        work = rig.Device.CreateWork("w", turn =>
+        {
+            lock (runs)
+            {
+                runs.Add((Environment.CurrentManagedThreadId, turn.IsBrief));
+                if (runs.Count == 1)
+                {
+                    work!.ScheduleBrief();
+                }
+            }
+        });
+        AnsweringThread thread = new();
+        thread.Enter();
+        work.ScheduleBrief();
+        work.ScheduleBrief();
+        Assert.True(work.IsBusy);
+        Assert.Empty(runs);
+        thread.Work();
+
+        // What it asked for itself is for the next time.
+        Assert.Single(runs);
+        Assert.True(thread.HasWork);
+        thread.Work();
+        Assert.False(thread.HasWork || work.IsBusy);
+        Assert.Equal([(Environment.CurrentManagedThreadId, true), (Environment.CurrentManagedThreadId, true)], runs);
+
+        // One that is not brief goes to the pool from here too, and what is left at the end.
+        work.Schedule();
+        Assert.True(SpinWait.SpinUntil(() => !work.IsBusy, 5000));
+        work.ScheduleBrief();
+        Assert.True(thread.HasWork);
+        thread.Exit();
+        Assert.True(SpinWait.SpinUntil(() => !work.IsBusy, 5000));
+        work.ScheduleBrief();
+        Assert.True(SpinWait.SpinUntil(() => !work.IsBusy, 5000));
+        Assert.Equal(5, runs.Count);
+        Assert.All(runs.Skip(2), static run => Assert.NotEqual((Environment.CurrentManagedThreadId, true), run));
+    }
+
+    [Fact]
+    public async Task Brief_work_that_was_left_to_the_thread_that_closes_the_device_is_not_waited_for()
+    {
+        await using PciRig rig = new(_ => { });
+        int runs = 0;
+        DeviceWork work = rig.Device.CreateWork("w", _ => runs++);
+        AnsweringThread thread = new();
+        thread.Enter();
+        work.ScheduleBrief();
+        long begun = Environment.TickCount64;
+        rig.File.Dispose();
+        Assert.InRange(Environment.TickCount64 - begun, 0, 2000);
+        Assert.False(work.IsBusy || thread.HasWork);
+        thread.Work();
+        thread.Exit();
+        Assert.Equal(0, runs);
+    }
+
+    [Fact]
     public async Task Reset_cancels_a_run_under_way_and_what_is_scheduled()
     {
         await using PciRig rig = new(_ => { });

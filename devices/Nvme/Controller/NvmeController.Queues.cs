@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Vfio.Abi;
 using Vfio.Pci;
 
@@ -8,6 +9,9 @@ internal sealed partial class NvmeController
 {
     /// <summary>Commands that are fetched at a time.</summary>
     public const int BatchLength = 16;
+
+    /// <summary>A batch of which the next is not for a thread that answers the host: registers would be answered late.</summary>
+    private static readonly TimeSpan s_longBatch = TimeSpan.FromMicroseconds(50);
 
     // Indexed by queue identifier. Changed with the state lock held, read without.
     private readonly SubmissionQueue?[] _submissions;
@@ -202,8 +206,13 @@ internal sealed partial class NvmeController
                     RunWithShadow(queue, shadow, turn);
                 }
 
-                while (!turn.IsPausing && !queue.IsClosed && RunBatch(queue))
+                bool goesOn = true;
+                while (goesOn && !turn.IsPausing && !queue.IsClosed)
                 {
+                    long started = Stopwatch.GetTimestamp();
+                    goesOn = RunBatch(queue);
+                    queue.TakesLong = Stopwatch.GetElapsedTime(started) > s_longBatch;
+                    goesOn &= !turn.IsBrief || !queue.HasCommands;
                 }
             }
 
@@ -212,6 +221,23 @@ internal sealed partial class NvmeController
                 // What was not fetched is executed when the controller goes on, here or elsewhere.
                 _works[id]!.Schedule();
             }
+            else if (turn.IsBrief && queue.HasCommands && !queue.IsClosed)
+            {
+                ScheduleCommands(queue);
+            }
+        }
+    }
+
+    /// <summary>Has a queue's commands executed: where its doorbell was rung, when they take no longer than to wake another thread.</summary>
+    private void ScheduleCommands(SubmissionQueue queue)
+    {
+        if (queue.Id == 0 || _mayWait || queue.TakesLong)
+        {
+            _works[queue.Id]!.Schedule();
+        }
+        else
+        {
+            _works[queue.Id]!.ScheduleBrief();
         }
     }
 

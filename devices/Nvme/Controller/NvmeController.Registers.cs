@@ -48,7 +48,7 @@ internal sealed partial class NvmeController
         else if (queue != 0 && _shadow is not null)
         {
             // The index is in the host's memory, where it may be newer.
-            _works[queue]!.Schedule();
+            ScheduleCommands(submissions);
         }
         else if (!submissions.MoveTail(value))
         {
@@ -56,7 +56,7 @@ internal sealed partial class NvmeController
         }
         else
         {
-            _works[queue]!.Schedule();
+            ScheduleCommands(submissions);
         }
     }
 

@@ -43,6 +43,9 @@ internal sealed class SubmissionQueue(int id, uint size, ulong address, int prio
     /// <summary>The queue was deleted or the controller stopped: nothing of it may reach the host any more.</summary>
     public bool IsClosed => _closed;
 
+    /// <summary>Whether the last commands took longer than a thread that answers the host may be kept.</summary>
+    public bool TakesLong { get; set; }
+
     /// <summary>What was last seen in the doorbell in memory: the shared one, or the host's. Guarded by <see cref="Turn"/>, or the poller's.</summary>
     public uint SeenTail { get; set; }
 

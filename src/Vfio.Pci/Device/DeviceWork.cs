@@ -28,6 +28,7 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
     private int _timerGeneration;
     private int _runningThread;
     private bool _queued;
+    private bool _brief;
     private bool _handedOver;
     private bool _armed;
     private bool _paused;
@@ -67,7 +68,19 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
     {
         lock (_gate)
         {
-            ScheduleLocked();
+            ScheduleLocked(brief: false);
+        }
+    }
+
+    /// <summary>
+    /// Asks for a run that takes microseconds: where a thread answers the user (<see cref="AnsweringThread"/>) it runs there, once the user is answered, and
+    /// requests wait for its end; elsewhere as <see cref="Schedule()"/>.
+    /// </summary>
+    public void ScheduleBrief()
+    {
+        lock (_gate)
+        {
+            ScheduleLocked(brief: true);
         }
     }
 
@@ -79,7 +92,7 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
         {
             if (delay <= TimeSpan.Zero)
             {
-                ScheduleLocked();
+                ScheduleLocked(brief: false);
                 return;
             }
 
@@ -182,6 +195,12 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
             }
         }
 
+        if (AnsweringThread.TryTake(this))
+        {
+            // Left to the very thread that waits. It finds that nothing is to be done.
+            ((IThreadPoolWorkItem)this).Execute();
+        }
+
         return _idle.Wait(limit);
     }
 
@@ -257,7 +276,7 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
         _timer.Change(delay, Timeout.InfiniteTimeSpan);
     }
 
-    private void ScheduleLocked()
+    private void ScheduleLocked(bool brief)
     {
         if (_disposed)
         {
@@ -267,10 +286,12 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
         _queuedGeneration = _generation;
         if (_queued)
         {
+            _brief &= brief;
             return;
         }
 
         _queued = true;
+        _brief = brief;
         if (!_paused)
         {
             _idle.Reset();
@@ -289,7 +310,7 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
             // Its own thread: one of the pool would be missing for as long as the run takes.
             new Thread(((IThreadPoolWorkItem)this).Execute) { IsBackground = true, Name = $"{_device.Name} {Name}" }.Start();
         }
-        else
+        else if (!_brief || !AnsweringThread.TryLeave(this))
         {
             ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
         }
@@ -303,7 +324,7 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
             if (_timerGeneration == _generation && _armed)
             {
                 _armed = false;
-                ScheduleLocked();
+                ScheduleLocked(brief: false);
             }
         }
     }

@@ -24,6 +24,12 @@ public readonly struct WorkTurn : IEquatable<WorkTurn>
     /// </summary>
     public bool IsPausing => _work is { IsPausing: true };
 
+    /// <summary>
+    /// Whether requests of the user wait for the end of the run, which was asked for by <see cref="DeviceWork.ScheduleBrief"/>: one that has more to do than
+    /// some microseconds' worth schedules itself again and returns.
+    /// </summary>
+    public bool IsBrief => _work is not null && AnsweringThread.IsCurrentWorking;
+
     /// <summary>Whether two values mean the same run.</summary>
     /// <param name="left">One.</param>
     /// <param name="right">The other.</param>

@@ -49,6 +49,8 @@ internal sealed partial class ServerConnection
         if (_descriptors.Count == 0 || _options.MessageDma)
         {
             source = new MessageMemorySource(_reverse!, map.address, map.size);
+            _hasMessageMemory = true;
+            MayWorkHere();
         }
         else
         {

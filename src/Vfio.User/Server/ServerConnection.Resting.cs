@@ -38,6 +38,7 @@ internal sealed partial class ServerConnection
         _memory.Trim();
 
         // The thread will be somebody else's.
+        _answering.Exit();
         _thread = null;
         lock (_restLock)
         {
@@ -54,6 +55,7 @@ internal sealed partial class ServerConnection
             if (_cannotRest)
             {
                 _thread = Thread.CurrentThread;
+                MayWorkHere();
                 return false;
             }
 

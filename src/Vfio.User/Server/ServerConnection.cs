@@ -43,8 +43,10 @@ internal sealed partial class ServerConnection : IDisposable
     private bool _negotiated;
     private bool _handling;
     private bool _bufferLeft;
+    private bool _hasMessageMemory;
     private bool _disposed;
     private int _queuedBytes;
+    private readonly AnsweringThread _answering = new();
     private readonly BusyPoll _messagePoll;
     private readonly BusyPoll _answerPoll;
     private long _messageCount;
@@ -108,6 +110,7 @@ internal sealed partial class ServerConnection : IDisposable
     private ServerConnection? ServeClient()
     {
         _thread = Thread.CurrentThread;
+        MayWorkHere();
         try
         {
             if (Serve())
@@ -135,6 +138,7 @@ internal sealed partial class ServerConnection : IDisposable
             LogDeviceFailed(_deviceName, exception);
         }
 
+        _answering.Exit();
         return _ended(this);
     }
 
@@ -260,6 +264,16 @@ internal sealed partial class ServerConnection : IDisposable
     /// <summary>Waits for input within a limit and takes it in.</summary>
     private Received Receive(TimeSpan? limit)
     {
+        // What requests have brought about, now that they are answered; between two pieces of it others are.
+        while (_answering.HasWork)
+        {
+            _answering.Work();
+            if (_messagePoll.Look(TimeSpan.Zero) is { } found)
+            {
+                return TakeIn(found);
+            }
+        }
+
         // A limit too: a client sends its first message right behind the connection, and mostly it is there. Without busy polling that is one look.
         if ((_options.BusyPoll != TimeSpan.Zero || limit is not null) && _messagePoll.Look(limit ?? TimeSpan.MaxValue) is { } received)
         {
@@ -289,6 +303,19 @@ internal sealed partial class ServerConnection : IDisposable
         IoResult result = _reader.Fill(!_cannotRest && _host.Workers.Busy > s_manyThreads ? ReceiveFlags.DontWait : ReceiveFlags.None);
         _messagePoll.EndSleep(asleep);
         return TakeIn(result);
+    }
+
+    /// <summary>Has the device's brief work done on this thread, unless it may have to wait for the client, whose answers this thread receives.</summary>
+    private void MayWorkHere()
+    {
+        if (_hasMessageMemory)
+        {
+            _answering.Exit();
+        }
+        else
+        {
+            _answering.Enter();
+        }
     }
 
     private Received TakeIn(IoResult received)

@@ -1,0 +1,84 @@
+# The NVMe controller. Sourced by eng/bench.
+# shellcheck shell=bash
+
+# shellcheck source=eng/benches/clients.sh
+. "$VFIO_ROOT/eng/benches/clients.sh"
+
+rounds=5 mode=polled depths=1,8,32,128 bytes=4096 writes='' backend=memory:512M doorbells=posted peer=''
+while getopts n:m:D:q:b:wN:p:c: option; do
+  case $option in
+    n) rounds=$OPTARG ;;
+    m) mode=$OPTARG ;;
+    D) doorbells=$OPTARG ;;
+    q) depths=$OPTARG ;;
+    b) bytes=$OPTARG ;;
+    w) writes=-w ;;
+    N) backend=$OPTARG ;;
+    p) peer=$OPTARG ;;
+    c) clients=$OPTARG ;;
+    *) exit 2 ;;
+  esac
+done
+
+build vunvme
+case $mode in
+  polled) setting=poll=on how='-D mmap -I poll' ;;
+  adaptive) setting=poll=adaptive how='-D mmap -I poll' ;;
+  sleeping) setting=poll=off how="-D $doorbells -I irq" ;;
+  *)
+    echo "eng/bench: -m is polled, adaptive or sleeping, not '$mode'" >&2
+    exit 2
+    ;;
+esac
+
+serve ours "$VFIO_ROOT/vfio" serve nvme --set "$setting" --set "backend=$backend" --log-level none --client-memory trusted --socket-path "$work/ours.sock"
+names=(ours)
+
+# drive SERVER OPTION...: one run of the client.
+drive() {
+  # shellcheck disable=SC2086  # several options, split into words on purpose
+  "$work/vunvme" -c 1 $how -l "$1" "${@:2}" "$work/$1.sock" 2>"$work/$1.err" || {
+    echo "eng/bench: the client of $1 failed:" >&2
+    cat "$work/$1.err" >&2
+    exit 1
+  }
+}
+
+if [ -n "$peer" ]; then
+  # shellcheck disable=SC2086  # the command is split into words on purpose
+  serve peer $peer "$work/peer.sock"
+  names+=(peer)
+fi
+
+# alone NAME: stops the servers but this one.
+alone() {
+  local i
+  for i in "${!names[@]}"; do
+    if [ "${names[i]}" = "$1" ]; then kill -CONT "${servers[i]}"; else kill -STOP "${servers[i]}"; fi
+  done
+}
+
+for name in "${names[@]}"; do
+  alone "$name"
+  drive "$name" -w -q 32 -b 131072 -t 3 >/dev/null
+done
+for round in $(seq "$rounds"); do
+  for depth in ${depths//,/ }; do
+    for name in "${names[@]}"; do
+      alone "$name"
+      drive "$name" $writes -q "$depth" -b "$bytes" -t 1 | sed "s/test=nvme_io/test=depth@$depth/" >>"$work/$name.out"
+    done
+  done
+done
+
+printf '%-12s %12s %8s %8s %8s %12s %8s %8s %8s %10s\n' 'in flight' 'ours IOPS' p50 p99 p99.9 'peer IOPS' p50 p99 p99.9 'ours/peer'
+for depth in ${depths//,/ }; do
+  figures=()
+  for name in ours peer; do
+    for figure in ops_s p50 p99 p999; do
+      figures+=("$(if [ -n "$peer" ] || [ "$name" = ours ]; then median "$work/$name.out" "depth@$depth" "$figure"; else echo 0; fi)")
+    done
+  done
+  echo "$depth ${figures[*]}" | awk '{
+    printf "%-12d %12.0f %8.1f %8.1f %8.1f %12.0f %8.1f %8.1f %8.1f %10s\n", $1, $2, $3 / 1000, $4 / 1000, $5 / 1000, $6, $7 / 1000, $8 / 1000, $9 / 1000, $6 ? sprintf("%.2f", $2 / $6) : "-"}'
+done
