@@ -13,7 +13,7 @@ public sealed class DescriptorMemoryPoolTests
     [Fact]
     public void TryCreate_parts_of_one_file_share_a_mapping()
     {
-        DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 100);
+        using DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 100);
         using MemFd memory = new("pool", 3 * Gibi);
         MemorySource first = Create(pool, memory.Descriptor, 5 * P, P);
         MemorySource second = Create(pool, memory.Descriptor, (7 * P) + 5, 100);
@@ -73,7 +73,7 @@ public sealed class DescriptorMemoryPoolTests
     [Fact]
     public void TryCreate_other_gibibytes_files_and_rights_have_mappings_of_their_own()
     {
-        DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 100);
+        using DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 100);
         using MemFd memory = new("pool", 3 * Gibi);
         using MemFd other = new("pool", P);
         MemorySource[] sources =
@@ -96,7 +96,7 @@ public sealed class DescriptorMemoryPoolTests
     [Fact]
     public void TryCreate_writes_need_a_descriptor_that_allows_them_even_where_the_file_is_mapped_for_writing()
     {
-        DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 100);
+        using DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 100);
         using MemFd memory = new("pool", 4 * P);
         MemorySource writable = Create(pool, memory.Descriptor, 0, P);
         Assert.Equal(Errno.None, FileDescriptor.TryOpen($"/proc/self/fd/{memory.Descriptor.Number}", OpenMode.ReadOnly, out FileDescriptor? readOnly));
@@ -114,7 +114,7 @@ public sealed class DescriptorMemoryPoolTests
     [Fact]
     public void TryCreate_file_that_grew_is_mapped_again_and_earlier_parts_stay()
     {
-        DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 100);
+        using DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 100);
         using MemFd memory = new("pool", P);
         MemorySource small = Create(pool, memory.Descriptor, 0, P);
         using FileDescriptor descriptor = memory.Descriptor.Duplicate();
@@ -142,7 +142,7 @@ public sealed class DescriptorMemoryPoolTests
     [Fact]
     public void TryCreate_file_that_grows_with_every_part_uses_up_its_own_limit_only()
     {
-        DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 3);
+        using DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 3);
         using MemFd memory = new("pool", P);
         List<MemorySource> sources = [];
         for (ulong i = 0; i < 8; i++)
@@ -160,7 +160,7 @@ public sealed class DescriptorMemoryPoolTests
     [Fact]
     public void TryCreate_beyond_the_limit_of_mappings_shares_descriptors()
     {
-        DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 1);
+        using DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 1);
         using MemFd memory = new("pool", 3 * Gibi);
         MemorySource mapped = Create(pool, memory.Descriptor, 0, P);
         MemorySource[] beyond = [.. Enumerable.Range(0, 10).Select(i => Create(pool, memory.Descriptor, Gibi + ((ulong)i * P), P))];
@@ -181,7 +181,7 @@ public sealed class DescriptorMemoryPoolTests
     [Fact]
     public void TryCreate_descriptors_that_are_open_in_another_way_are_not_shared()
     {
-        DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.NeverMap, 1);
+        using DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.NeverMap, 1);
         string path = Path.GetTempFileName();
         try
         {
@@ -207,7 +207,7 @@ public sealed class DescriptorMemoryPoolTests
     [Fact]
     public void TryCreate_file_that_can_shrink_is_not_mapped_and_the_limit_is_not_used()
     {
-        DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 1);
+        using DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 1);
         using MemFd shrinking = new("pool", 4 * P, sealable: false);
         MemorySource one = Create(pool, shrinking.Descriptor, 0, P);
         MemorySource two = Create(pool, shrinking.Descriptor, P, P);
@@ -222,7 +222,7 @@ public sealed class DescriptorMemoryPoolTests
     public void TryCreate_what_is_counted_is_what_is_mapped()
     {
         const ulong Tebi = 1UL << 40;
-        DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 100);
+        using DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 100);
         List<MemorySource> sources = [];
         List<MemFd> files = [];
         for (int i = 0; i < 4; i++)
@@ -247,7 +247,7 @@ public sealed class DescriptorMemoryPoolTests
     [Fact]
     public async Task TryCreate_from_several_threads_leaves_nothing()
     {
-        DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 3);
+        using DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 3);
         using MemFd memory = new("pool", 8 * Gibi);
         await Task.WhenAll(Enumerable.Range(0, 4).Select(thread => Task.Run(() =>
         {
