@@ -199,6 +199,7 @@ internal sealed partial class NvmeController
     {
         if (FindSubmissions((uint)id) is { } queue)
         {
+            bool mayBeMore = true;
             lock (queue.Turn)
             {
                 if (_shadow is { } shadow)
@@ -206,13 +207,15 @@ internal sealed partial class NvmeController
                     RunWithShadow(queue, shadow, turn);
                 }
 
-                bool goesOn = true;
-                while (goesOn && !turn.IsPausing && !queue.IsClosed)
+                while (mayBeMore && !turn.IsPausing && !queue.IsClosed)
                 {
                     long started = Stopwatch.GetTimestamp();
-                    goesOn = RunBatch(queue);
+                    mayBeMore = RunBatch(queue);
                     queue.TakesLong = Stopwatch.GetElapsedTime(started) > s_longBatch;
-                    goesOn &= !turn.IsBrief || !queue.HasCommands;
+                    if (turn.IsBrief)
+                    {
+                        break;
+                    }
                 }
             }
 
@@ -221,7 +224,7 @@ internal sealed partial class NvmeController
                 // What was not fetched is executed when the controller goes on, here or elsewhere.
                 _works[id]!.Schedule();
             }
-            else if (turn.IsBrief && queue.HasCommands && !queue.IsClosed)
+            else if (turn.IsBrief && mayBeMore && queue.HasCommands && !queue.IsClosed)
             {
                 ScheduleCommands(queue);
             }

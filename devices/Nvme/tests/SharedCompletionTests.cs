@@ -50,6 +50,36 @@ public sealed class SharedCompletionTests
         Assert.Equal((2, 0), (read.Queue, read.Status));
     }
 
+    [Fact]
+    public async Task Queue_that_finds_no_slot_does_not_keep_the_thread_that_answers_the_host()
+    {
+        await using var rig = new NvmeRig();
+        RawQueue first = rig.CreateQueue(1, entries: 2);
+        RawQueue second = CreateSharing(rig, first, 2);
+        AnsweringThread thread = new();
+        thread.Enter();
+        try
+        {
+            first.Submit(new RawCommand(0x00, nsid: 1));
+            second.Submit(new RawCommand(0x00, nsid: 1));
+            for (int i = 0; thread.HasWork; i++)
+            {
+                Assert.True(i < 10, "A queue without a slot runs again and again.");
+                thread.Work();
+            }
+
+            Assert.True(rig.Pair.Device.Controller.FindSubmissions(2) is { HasCommands: true });
+            Assert.Equal(1, first.Take().Queue);
+        }
+        finally
+        {
+            thread.Exit();
+        }
+
+        // The slot that the host has given back is another's.
+        Assert.Equal(2, first.Take().Queue);
+    }
+
     private static RawQueue CreateSharing(NvmeRig rig, RawQueue other, int id)
     {
         var queue = new RawQueue(rig, id, other.Size, rig.Allocate(4096), other.Completions);
