@@ -3,7 +3,9 @@
 
 clients=$VFIO_ROOT/../shared/bench
 work=$(mktemp -d)
+# What runs, and by which name it is known, in the same order.
 servers=()
+names=()
 cleanup() {
   for server in "${servers[@]}"; do kill "$server" 2>/dev/null && kill -CONT "$server" 2>/dev/null || true; done
   wait 2>/dev/null || true
@@ -29,6 +31,7 @@ serve() {
   shift
   taskset -c 0 "$@" >"$work/$name.log" 2>&1 &
   servers+=($!)
+  names+=("$name")
   for _ in $(seq 600); do
     [ ! -S "$work/$name.sock" ] || return 0
     kill -0 $! 2>/dev/null || break

@@ -32,7 +32,6 @@ case $mode in
 esac
 
 serve ours "$VFIO_ROOT/vfio" serve nvme --set "$setting" --set "backend=$backend" --log-level none --client-memory trusted --socket-path "$work/ours.sock"
-names=(ours)
 
 # drive SERVER OPTION...: one run of the client.
 drive() {
@@ -47,7 +46,6 @@ drive() {
 if [ -n "$peer" ]; then
   # shellcheck disable=SC2086  # the command is split into words on purpose
   serve peer $peer "$work/peer.sock"
-  names+=(peer)
 fi
 
 # alone NAME: stops the servers but this one.

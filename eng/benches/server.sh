@@ -22,11 +22,9 @@ build vubench rawpp
 
 # shellcheck disable=SC2086  # several options, split into words on purpose
 serve ours "$VFIO_ROOT/vfio" serve bench $serve_options --log-level none --socket-path "$work/ours.sock"
-names=(ours)
 if [ -n "$peer" ]; then
   # shellcheck disable=SC2086  # the command is split into words on purpose
   serve peer $peer "$work/peer.sock"
-  names+=(peer)
 fi
 
 # client SERVER: one round of the client. A test's name gets the number of live regions behind it.

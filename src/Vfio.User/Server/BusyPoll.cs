@@ -13,9 +13,9 @@ internal sealed class BusyPoll(MessageReader reader, TimeSpan longest, WorkerThr
     private readonly bool _isOff = longest == TimeSpan.Zero;
     private SpinBudget _budget = new(longest);
 
-    /// <summary>Looks once, and then for as long as it pays and the limit allows.</summary>
+    /// <summary>Looks for as long as it pays and the limit allows, and not at all where it does not.</summary>
     /// <param name="limit">The most.</param>
-    /// <returns>What the receive gave; null when nothing came.</returns>
+    /// <returns>What the receive gave; null when nothing came: the caller sleeps.</returns>
     public IoResult? Look(TimeSpan limit)
     {
         TimeSpan budget = _budget.Budget;
@@ -26,6 +26,12 @@ internal sealed class BusyPoll(MessageReader reader, TimeSpan longest, WorkerThr
         }
 
         budget = limit < budget ? limit : budget;
+        if (budget <= TimeSpan.Zero)
+        {
+            // The receive that sleeps finds what is there as well, and is one call.
+            return null;
+        }
+
         IoResult received = reader.Fill(ReceiveFlags.DontWait);
         if (received.Error != Errno.EAGAIN)
         {

@@ -268,14 +268,14 @@ internal sealed partial class ServerConnection : IDisposable
         while (_answering.HasWork)
         {
             _answering.Work();
-            if (_messagePoll.Look(TimeSpan.Zero) is { } found)
+            IoResult arrived = _reader.Fill(ReceiveFlags.DontWait);
+            if (arrived.Error != Errno.EAGAIN)
             {
-                return TakeIn(found);
+                return TakeIn(arrived);
             }
         }
 
-        // A limit too: a client sends its first message right behind the connection, and mostly it is there. Without busy polling that is one look.
-        if ((_options.BusyPoll != TimeSpan.Zero || limit is not null) && _messagePoll.Look(limit ?? TimeSpan.MaxValue) is { } received)
+        if (_messagePoll.Look(limit ?? TimeSpan.MaxValue) is { } received)
         {
             return TakeIn(received);
         }
@@ -419,7 +419,7 @@ internal sealed partial class ServerConnection : IDisposable
             return false;
         }
 
-        if ((_options.BusyPoll != TimeSpan.Zero ? _answerPoll.Look(limit) : null) is not { } received)
+        if (_answerPoll.Look(limit) is not { } received)
         {
             long asleep = _answerPoll.BeginSleep();
             IoResult ready = Poll.Wait(_socket.Descriptor, EventLoopEvents.Read, (int)Math.Clamp(limit.TotalMilliseconds, 0, int.MaxValue));

@@ -14,15 +14,13 @@ public sealed class AnsweringThread
     private static AnsweringThread? t_current;
 
     private readonly List<IThreadPoolWorkItem> _left = [];
+    private bool _isWorking;
 
     /// <summary>Whether something is left to do.</summary>
     public bool HasWork => _left.Count > 0;
 
-    /// <summary>Whether the calling thread does what is left to it now.</summary>
-    public bool IsWorking { get; private set; }
-
     /// <summary>Whether the calling thread is one that answers and does now what was left to it: somebody waits to be answered.</summary>
-    public static bool IsCurrentWorking => t_current is { IsWorking: true };
+    public static bool IsCurrentWorking => t_current is { _isWorking: true };
 
     /// <summary>Leaves something to the calling thread.</summary>
     /// <returns>False when it does not answer anybody: it is for the thread pool.</returns>
@@ -59,7 +57,7 @@ public sealed class AnsweringThread
     /// <summary>Does what is left. What that leaves is for the next time, so that requests that have come meanwhile are answered first.</summary>
     public void Work()
     {
-        IsWorking = true;
+        _isWorking = true;
         try
         {
             for (int i = _left.Count; i > 0 && _left.Count > 0; i--)
@@ -71,7 +69,7 @@ public sealed class AnsweringThread
         }
         finally
         {
-            IsWorking = false;
+            _isWorking = false;
         }
     }
 }
