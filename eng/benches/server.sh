@@ -35,7 +35,7 @@ client() {
 }
 
 for round in $(seq "$rounds"); do
-  "$work/rawpp" -n 30000 -w 3000 -s 0 -c 1 >>"$work/floor.out" 2>&1
+  "$work/rawpp" -m "$mode" -M "$mode" -n 100000 -w 10000 -s 0 -c 1 >>"$work/floor.out" 2>&1
   for name in "${names[@]}"; do
     # The first round warms up and is not counted.
     [ "$round" -gt 1 ] || client "$name" >/dev/null 2>&1 || true
@@ -44,7 +44,7 @@ for round in $(seq "$rounds"); do
 done
 
 floor=$(grep -oE '(^| )p50=[0-9.]+' "$work/floor.out" | cut -d= -f2 | sort -n | awk '{v[NR]=$1} END {print v[int((NR + 1) / 2)]}')
-printf 'floor, raw ping-pong: p50 %.1f us\n' "$(awk -v n="$floor" 'BEGIN {print n / 1000}')"
+printf 'floor, raw ping-pong, both %s: p50 %.2f us\n' "$mode" "$(awk -v n="$floor" 'BEGIN {print n / 1000}')"
 printf '%-28s %12s %12s %12s %12s %10s\n' test 'ours ops/s' 'ours p50 us' 'peer ops/s' 'peer p50 us' 'ours/peer'
 for test in $(grep -ohE 'test=[a-z0-9_@]+' "$work/ours.out" | cut -d= -f2 | awk '!seen[$0]++'); do
   ours=$(median "$work/ours.out" "$test" ops_s)

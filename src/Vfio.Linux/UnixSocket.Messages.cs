@@ -11,7 +11,7 @@ public sealed partial class UnixSocket
 
     private const int ControlHeaderSize = 16;
 
-    /// <summary>Receives bytes, and the descriptors that came with them, with one <c>recvmsg</c>.</summary>
+    /// <summary>Receives bytes, and the descriptors that came with them, with one <c>recvmsg</c>, or with <c>recv</c>, which costs the kernel less, where none are wanted.</summary>
     /// <param name="buffer">Where the bytes go, not empty.</param>
     /// <param name="descriptors">
     /// Where descriptors are appended; they belong to the list before anything is parsed. Null to have the kernel drop them unopened.
@@ -21,42 +21,25 @@ public sealed partial class UnixSocket
     /// <returns>
     /// The number of bytes, 0 at the end of the stream; EAGAIN when nothing came in time, ECONNRESET if the peer closed with unread bytes of ours.
     /// </returns>
-    [SkipLocalsInit]
     public unsafe IoResult Receive(Span<byte> buffer, DescriptorList? descriptors, ReceiveFlags flags)
     {
-        byte* control = stackalloc byte[ControlSize];
-
         // A peek would open the descriptors a first time, and the real receive a second time.
-        bool wantsDescriptors = descriptors is not null && (flags & ReceiveFlags.Peek) == ReceiveFlags.None;
+        if (descriptors is not null && (flags & ReceiveFlags.Peek) == ReceiveFlags.None)
+        {
+            return ReceiveWithDescriptors(buffer, descriptors, flags);
+        }
 
-        // SAFETY: the buffer is pinned; all the structures are locals that outlive the call.
+        // SAFETY: the buffer is pinned, and no more than its length is passed.
         fixed (byte* data = buffer)
         {
-            Interop.IoVector vector = new() { Base = data, Length = (nuint)buffer.Length };
-            Interop.MessageHeader message = default;
             nint count;
             do
             {
-                message.Vectors = &vector;
-                message.VectorCount = 1;
-                message.Control = wantsDescriptors ? control : null;
-                message.ControlLength = wantsDescriptors ? ControlSize : 0u;
-                message.Flags = 0;
-                count = Interop.ReceiveMessage(Descriptor, &message, (int)flags | Interop.MessageControlCloseOnExec);
+                count = Interop.Receive(Descriptor, data, (nuint)buffer.Length, (int)flags);
             }
             while (count < 0 && Interop.LastError == Errno.EINTR);
 
-            if (count < 0)
-            {
-                return Interop.LastError;
-            }
-
-            if (wantsDescriptors && (message.ControlLength != 0 || (message.Flags & Interop.MessageControlTruncated) != 0))
-            {
-                Collect(&message, descriptors!);
-            }
-
-            return IoResult.Success(count);
+            return count < 0 ? Interop.LastError : IoResult.Success(count);
         }
     }
 
@@ -143,6 +126,42 @@ public sealed partial class UnixSocket
             {
                 descriptors[i].DangerousRelease();
             }
+        }
+    }
+
+    [SkipLocalsInit]
+    private unsafe IoResult ReceiveWithDescriptors(Span<byte> buffer, DescriptorList descriptors, ReceiveFlags flags)
+    {
+        byte* control = stackalloc byte[ControlSize];
+
+        // SAFETY: the buffer is pinned; all the structures are locals that outlive the call.
+        fixed (byte* data = buffer)
+        {
+            Interop.IoVector vector = new() { Base = data, Length = (nuint)buffer.Length };
+            Interop.MessageHeader message = default;
+            nint count;
+            do
+            {
+                message.Vectors = &vector;
+                message.VectorCount = 1;
+                message.Control = control;
+                message.ControlLength = ControlSize;
+                message.Flags = 0;
+                count = Interop.ReceiveMessage(Descriptor, &message, (int)flags | Interop.MessageControlCloseOnExec);
+            }
+            while (count < 0 && Interop.LastError == Errno.EINTR);
+
+            if (count < 0)
+            {
+                return Interop.LastError;
+            }
+
+            if (message.ControlLength != 0 || (message.Flags & Interop.MessageControlTruncated) != 0)
+            {
+                Collect(&message, descriptors);
+            }
+
+            return IoResult.Success(count);
         }
     }
 

@@ -68,6 +68,9 @@ internal static partial class Interop
     [LibraryImport(LibC, EntryPoint = "setsockopt", SetLastError = true)]
     internal static unsafe partial int SetSocketOption(FileDescriptor socket, int level, int option, void* value, uint length);
 
+    [LibraryImport(LibC, EntryPoint = "recv", SetLastError = true)]
+    internal static unsafe partial nint Receive(FileDescriptor socket, void* buffer, nuint length, int flags);
+
     [LibraryImport(LibC, EntryPoint = "recvmsg", SetLastError = true)]
     internal static unsafe partial nint ReceiveMessage(FileDescriptor socket, MessageHeader* message, int flags);
 

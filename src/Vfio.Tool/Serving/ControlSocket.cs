@@ -158,12 +158,16 @@ internal sealed class ControlSocket : IDisposable
         }
     }
 
+    /// <summary>What the last collection left, or what was allocated before the first.</summary>
+    /// <remarks>Not <see cref="GC.GetTotalMemory"/>, which was seen to answer less than nothing in a process that collects often.</remarks>
+    private static long ManagedBytes => GC.GetGCMemoryInfo(GCKind.Any) is { Index: > 0 } last ? last.HeapSizeBytes : GC.GetTotalAllocatedBytes();
+
     private JsonObject Describe() => new()
     {
         ["process"] = Environment.ProcessId,
         ["threads"] = _devices.Workers.Count,
         ["residentBytes"] = Environment.WorkingSet,
-        ["managedBytes"] = GC.GetTotalMemory(forceFullCollection: false),
+        ["managedBytes"] = ManagedBytes,
         ["devices"] = new JsonArray([.. _devices.Devices.Select(static device => (JsonNode)Describe(device))]),
     };
 

@@ -12,6 +12,9 @@ namespace Vfio.User;
 /// </remarks>
 internal sealed class MessageReader : IDisposable
 {
+    /// <summary>The most that <see cref="Look"/> leaves in the socket.</summary>
+    private const int MostAhead = 128;
+
     private readonly UnixSocket _socket;
     private readonly int _maximum;
     private byte[] _buffer = [];
@@ -22,6 +25,8 @@ internal sealed class MessageReader : IDisposable
     private int _end;
     private int _receiveStart;
     private bool _heldForFirst;
+    private bool _lastWasAlone;
+    private int _ahead;
 
     public MessageReader(UnixSocket socket, int maximumMessage)
     {
@@ -68,6 +73,7 @@ internal sealed class MessageReader : IDisposable
 
         ClaimDescriptors(size);
         payload = _buffer.AsSpan(_start + VfioUserWire.HeaderSize, size - VfioUserWire.HeaderSize);
+        _lastWasAlone = IsAccess(in header) && _start == _receiveStart && _start + size == _end;
         _start += size;
         return FrameStatus.Message;
     }
@@ -77,6 +83,7 @@ internal sealed class MessageReader : IDisposable
     /// <returns>Bytes received, 0 at the end of the stream, or an errno.</returns>
     public IoResult Fill(ReceiveFlags flags)
     {
+        Settle();
         SettleDescriptors();
         MakeRoom();
         _receiveStart = _end;
@@ -88,6 +95,71 @@ internal sealed class MessageReader : IDisposable
 
         _end += result.Count;
         return result;
+    }
+
+    /// <summary>
+    /// Receives once without waiting, as <see cref="Fill"/> does. An access to a region that arrived alone, where the one before did too, is only copied: it stays in the
+    /// socket until <see cref="Settle"/>. Then it can be answered before the kernel has freed it, and each look without result costs less.
+    /// </summary>
+    public IoResult Look()
+    {
+        if (!_lastWasAlone || HasPartialMessage)
+        {
+            return Fill(ReceiveFlags.DontWait);
+        }
+
+        Settle();
+        SettleDescriptors();
+        MakeRoom();
+        IoResult result = _socket.Receive(_buffer.AsSpan(0, MostAhead), null, ReceiveFlags.Peek | ReceiveFlags.DontWait);
+        if (result.IsError || result.Value == 0)
+        {
+            return result;
+        }
+
+        VfioUserHeader header = MemoryMarshal.Read<VfioUserHeader>(_buffer);
+        if (result.Value < VfioUserWire.HeaderSize || header.msg_size != (uint)result.Count || !IsAccess(in header))
+        {
+            return Fill(ReceiveFlags.DontWait);
+        }
+
+        _receiveStart = 0;
+        _end = result.Count;
+        _ahead = result.Count;
+        return result;
+    }
+
+    /// <summary>Takes out of the socket what <see cref="Look"/> left there. No access to a region comes with descriptors: any are closed.</summary>
+    public void Settle()
+    {
+        if (_ahead > 0)
+        {
+            TakeAhead();
+        }
+    }
+
+    public void Dispose()
+    {
+        _arrived.Dispose();
+        _held.Dispose();
+        Descriptors.Dispose();
+    }
+
+    private void TakeAhead()
+    {
+        Span<byte> known = stackalloc byte[MostAhead];
+        while (_ahead > 0)
+        {
+            IoResult result = _socket.Receive(known[.._ahead], null, ReceiveFlags.DontWait);
+            if (result.IsError || result.Value == 0)
+            {
+                // The next receive meets the same.
+                _ahead = 0;
+                return;
+            }
+
+            _ahead -= result.Count;
+        }
     }
 
     /// <summary>
@@ -114,12 +186,8 @@ internal sealed class MessageReader : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        _arrived.Dispose();
-        _held.Dispose();
-        Descriptors.Dispose();
-    }
+    private static bool IsAccess(in VfioUserHeader header) =>
+        ((VfioUserFlags)header.flags & VfioUserFlags.TypeMask) == VfioUserFlags.Command && (VfioUserCommand)header.cmd is VfioUserCommand.RegionRead or VfioUserCommand.RegionWrite;
 
     private void ClaimDescriptors(int size)
     {

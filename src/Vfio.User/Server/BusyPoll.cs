@@ -32,7 +32,7 @@ internal sealed class BusyPoll(MessageReader reader, TimeSpan longest, WorkerThr
             return null;
         }
 
-        IoResult received = reader.Fill(ReceiveFlags.DontWait);
+        IoResult received = reader.Look();
         if (received.Error != Errno.EAGAIN)
         {
             return received;
@@ -41,7 +41,7 @@ internal sealed class BusyPoll(MessageReader reader, TimeSpan longest, WorkerThr
         long started = Stopwatch.GetTimestamp();
         while (Stopwatch.GetElapsedTime(started) < budget)
         {
-            received = reader.Fill(ReceiveFlags.DontWait);
+            received = reader.Look();
             if (received.Error != Errno.EAGAIN)
             {
                 _budget.Found();

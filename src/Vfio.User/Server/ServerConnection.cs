@@ -230,6 +230,7 @@ internal sealed partial class ServerConnection : IDisposable
             }
 
             _writer.Flush();
+            _reader.Settle();
             if (_closing || _writer.Failure != Errno.None)
             {
                 Finish(ConnectionEnd.SendFailed);
@@ -419,6 +420,7 @@ internal sealed partial class ServerConnection : IDisposable
             return false;
         }
 
+        _reader.Settle();
         if (_answerPoll.Look(limit) is not { } received)
         {
             long asleep = _answerPoll.BeginSleep();
