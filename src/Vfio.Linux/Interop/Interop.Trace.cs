@@ -4,6 +4,7 @@ namespace Vfio.Linux;
 
 internal static partial class Interop
 {
+    internal const nint TracePokeUser = 6;
     internal const nint TraceContinue = 7;
     internal const nint TraceGetRegisters = 12;
     internal const nint TraceSetRegisters = 13;
@@ -14,6 +15,9 @@ internal static partial class Interop
     internal const nint TraceSetRegisterSet = 0x4205;
     internal const nint TraceSeize = 0x4206;
     internal const nint TraceListen = 0x4208;
+
+    /// <summary><c>NT_PRSTATUS</c>.</summary>
+    internal const nint RegisterSetGeneral = 1;
 
     /// <summary><c>NT_X86_XSTATE</c>.</summary>
     internal const nint RegisterSetExtended = 0x202;

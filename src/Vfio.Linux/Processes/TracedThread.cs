@@ -111,6 +111,32 @@ internal static unsafe class ThreadTracing
         }
     }
 
+    /// <summary>Writes the general registers, the instruction pointer and the flags, as far as they have changed. Segments and their bases stay as they are.</summary>
+    /// <param name="threadId">The thread.</param>
+    /// <param name="was">What <see cref="Read"/> gave.</param>
+    /// <param name="registers">What shall be.</param>
+    /// <remarks>The fewer of them, the less the kernel has to check: to step over a store takes half the time of <see cref="Write"/>.</remarks>
+    public static Errno WriteChanges(int threadId, in ThreadRegisters was, in ThreadRegisters registers)
+    {
+        fixed (ThreadRegisters* before = &was, after = &registers)
+        {
+            const int Pointer = 16;
+            const int Flags = 18;
+            const int Stack = 19;
+            ulong* old = (ulong*)before;
+            ulong* now = (ulong*)after;
+            if (new ReadOnlySpan<ulong>(old, Pointer).SequenceEqual(new ReadOnlySpan<ulong>(now, Pointer)) && old[Flags] == now[Flags] && old[Stack] == now[Stack])
+            {
+                return Ask(Interop.TracePokeUser, threadId, Pointer * sizeof(ulong), (nint)now[Pointer]);
+            }
+
+            // The set may be written from its beginning up to anywhere.
+            int count = (old[Stack] != now[Stack] ? Stack : old[Flags] != now[Flags] ? Flags : Pointer) + 1;
+            Interop.IoVector vector = new() { Base = after, Length = (nuint)count * sizeof(ulong) };
+            return Ask(Interop.TraceSetRegisterSet, threadId, Interop.RegisterSetGeneral, (nint)(&vector));
+        }
+    }
+
     /// <summary>Reads the extended state (x87, SSE, AVX, …) in the processor's standard format (Intel SDM 1 §13.4).</summary>
     /// <param name="threadId">The thread.</param>
     /// <param name="state">Room for it.</param>

@@ -22,6 +22,7 @@ internal sealed class SupervisedProcess : IDisposable
         _table = table;
         Mappings = mappings;
         _memory = new CallerMemory(this);
+        Code = new ProcessMemoryFile(id);
     }
 
     public int Id { get; }
@@ -33,6 +34,9 @@ internal sealed class SupervisedProcess : IDisposable
 
     /// <summary>Where it has devices mapped.</summary>
     public SupervisedMappings Mappings { get; }
+
+    /// <summary>What it executes.</summary>
+    public ProcessMemoryFile Code { get; }
 
     /// <summary>Its memory as it is now. After it has executed another program, what was mapped from the one before is gone.</summary>
     public CallerMemory Memory => Volatile.Read(ref _memory);
@@ -84,6 +88,7 @@ internal sealed class SupervisedProcess : IDisposable
     {
         ForgetAll();
         Mappings.Clear();
+        Code.Dispose();
         Interlocked.Exchange(ref _memory, new CallerMemory(this)).Lose();
     }
 
@@ -126,6 +131,7 @@ internal sealed class SupervisedProcess : IDisposable
     {
         Memory.Lose();
         Mappings.Clear();
+        Code.Dispose();
         _descriptor.Dispose();
     }
 }

@@ -28,8 +28,9 @@ internal sealed unsafe partial class Emulator : IDisposable
     private readonly ExtendedState _extended = new();
     private readonly MemoryMapping _own;
 
+    private SupervisedProcess? _process;
+    private ThreadRegisters _was;
     private int _threadId;
-    private int _processId;
 
     /// <param name="trace">Where accesses of devices are told; null for nowhere.</param>
     internal Emulator(CallTrace? trace)
@@ -63,7 +64,7 @@ internal sealed unsafe partial class Emulator : IDisposable
     /// <param name="address">The address of the fault.</param>
     internal EmulationResult TryEmulate(int threadId, SupervisedProcess process, ulong address)
     {
-        (_threadId, _processId, Last) = (threadId, process.Id, null);
+        (_threadId, _process, Last) = (threadId, process, null);
         if (!_transfer.TryBegin(process, address))
         {
             return EmulationResult.NotTrapped;
@@ -78,7 +79,7 @@ internal sealed unsafe partial class Emulator : IDisposable
     /// <param name="process">Its process.</param>
     internal EmulationResult TryEmulateUnknown(int threadId, SupervisedProcess process)
     {
-        (_threadId, _processId, Last) = (threadId, process.Id, null);
+        (_threadId, _process, Last) = (threadId, process, null);
         _transfer.TryBegin(process, 0);
         EmulationResult result = Fetch();
         if (result != EmulationResult.Done)
@@ -102,6 +103,7 @@ internal sealed unsafe partial class Emulator : IDisposable
             return EmulationResult.Gone;
         }
 
+        _was = Registers;
         if (Registers.Cs != LongModeCode)
         {
             return EmulationResult.Refused;
@@ -112,7 +114,7 @@ internal sealed unsafe partial class Emulator : IDisposable
         if (_cache[rip] is { } known)
         {
             Span<byte> now = code[..known.Bytes.Length];
-            if (ProcessMemory.TryRead(_processId, (nuint)rip, now) == Errno.None && now.SequenceEqual(known.Bytes))
+            if (_process!.Code.TryRead(rip, now) == Errno.None && now.SequenceEqual(known.Bytes))
             {
                 Last = known;
                 return EmulationResult.Done;
@@ -121,12 +123,12 @@ internal sealed unsafe partial class Emulator : IDisposable
 
         // What follows an instruction at the end of a page may not be mapped.
         int length = Math.Min(code.Length, PageSize - (int)(rip % PageSize));
-        if (ProcessMemory.TryRead(_processId, (nuint)rip, code[..length]) != Errno.None)
+        if (_process!.Code.TryRead(rip, code[..length]) != Errno.None)
         {
             return EmulationResult.Failed;
         }
 
-        if (length < code.Length && ProcessMemory.TryRead(_processId, (nuint)rip + (nuint)length, code[length..]) == Errno.None)
+        if (length < code.Length && _process.Code.TryRead(rip + (ulong)length, code[length..]) == Errno.None)
         {
             length = code.Length;
         }
@@ -287,5 +289,5 @@ internal sealed unsafe partial class Emulator : IDisposable
     }
 
     private EmulationResult Resume() =>
-        ThreadTracing.Write(_threadId, in Registers) == Errno.None ? EmulationResult.Done : EmulationResult.Gone;
+        ThreadTracing.WriteChanges(_threadId, in _was, in Registers) == Errno.None ? EmulationResult.Done : EmulationResult.Gone;
 }
