@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Vfio.Run.Tests;
 
 /// <summary>Programs as the kernel's documentation shows them, by all ways and for all users.</summary>
@@ -40,5 +42,25 @@ public sealed class FlowTests
         RunResult result = await SupervisedRun.RunWithAsync(
             ["--device", "edu@06:0d.0@07:00.0", "--group", "1"], ["/bin/sh", "-c", "ls /sys/kernel/iommu_groups/*/devices; ls /dev/vfio"]);
         result.ShouldSucceed("0000:06:0d.0\n0000:07:00.0\n0\ndevices\nvfio\n");
+    }
+
+    [Theory]
+    [InlineData("type1")]
+    [InlineData("cdev")]
+    [InlineData("tree")]
+    public async Task Program_of_the_documentation_runs_on_a_device_that_is_served_elsewhere(string name)
+    {
+        string socket = Path.Combine(TestPrograms.Folder, $"{name}.sock");
+        ProcessStartInfo start = new(SupervisedRun.Tool, ["serve", "edu", "--socket-path", socket]) { RedirectStandardOutput = true };
+        using Process server = Process.Start(start)!;
+        try
+        {
+            Assert.Equal($"listening {socket}", await server.StandardOutput.ReadLineAsync());
+            (await SupervisedRun.RunWithAsync(["--device", $"unix:{socket}@06:0d.0"], [TestPrograms.Get(name)])).ShouldSucceed();
+        }
+        finally
+        {
+            server.Kill();
+        }
     }
 }

@@ -23,7 +23,7 @@ namespace Vfio.Pci;
 /// closes, everything returns to power-on, no interrupt set-up survives, and BAR memory that was mapped is replaced by new memory.
 /// </para>
 /// </remarks>
-public abstract partial class VfioPciDevice : VfioDevice
+public abstract partial class VfioPciDevice : VfioDevice, IPciFunction
 {
     private static readonly TimeSpan s_drainLimit = TimeSpan.FromSeconds(5);
     private readonly List<DeviceWork> _works = [];
@@ -45,6 +45,10 @@ public abstract partial class VfioPciDevice : VfioDevice
     /// <summary>The device's configuration space.</summary>
     /// <exception cref="InvalidOperationException">The device is not allocated yet.</exception>
     public ConfigSpace Config => Configuration.Config;
+
+    int IPciFunction.ConfigLength => Config.Length;
+
+    Errno IPciFunction.ReadConfig(int offset, Span<byte> destination) => Config.Read((ulong)offset, destination);
 
     /// <summary>The device's log.</summary>
     protected internal ILogger Logger => _logger;

@@ -1,6 +1,5 @@
 using Vfio.Abi;
 using Vfio.Iommu;
-using Vfio.Pci;
 
 namespace Vfio.Run;
 
@@ -99,10 +98,10 @@ public sealed partial class ProgramFunction
     /// <summary>The configuration space as it is now, or was when the device went.</summary>
     internal byte[] ReadConfig()
     {
-        if (Device is VfioPciDevice pci)
+        if (Device is IPciFunction pci)
         {
-            byte[] now = new byte[pci.Config.Length];
-            if (pci.Config.Read(0, now) == Errno.None)
+            byte[] now = new byte[pci.ConfigLength];
+            if (pci.ReadConfig(0, now) == Errno.None)
             {
                 _config = now;
             }

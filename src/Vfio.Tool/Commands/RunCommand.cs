@@ -14,8 +14,8 @@ internal static class RunCommand
     {
         Option<string[]> devices = new("--device")
         {
-            Description = "A device that the program finds, and where it stands, see 'vfio devices'; more of one model by more addresses",
-            HelpName = "MODEL[,KEY=VALUE…][@ADDRESS]…",
+            Description = "A device that the program finds, and where it stands: a model, see 'vfio devices', or unix:SOCKET for one that is served; more of one model by more addresses",
+            HelpName = "MODEL[,KEY=VALUE…]|unix:SOCKET[@ADDRESS]…",
             AllowMultipleArgumentsPerToken = false,
         };
         Option<FileInfo?> config = new("--config") { Description = "The devices that this file describes, as for 'vfio serve'", HelpName = "FILE" };

@@ -121,7 +121,7 @@ internal static class DeviceCatalog
     /// <summary>Tells on standard error what a person must know of a device that was made, such as which pseudo-terminal a port has.</summary>
     public static async Task AnnounceAsync(string name, VfioDevice device)
     {
-        foreach (string line in Models.First(model => model.Name == name).Announce(device))
+        foreach (string line in Models.FirstOrDefault(model => model.Name == name)?.Announce(device) ?? [])
         {
             await Console.Error.WriteLineAsync($"{device.Name}: {line}");
         }

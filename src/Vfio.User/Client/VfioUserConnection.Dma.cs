@@ -29,6 +29,22 @@ public sealed partial class VfioUserConnection
         }
 
         bool share = _options.ShareMemory && ServerCapabilities.MaxMessageFds > 0;
+        FileDescriptor descriptor = memory.Descriptor;
+        return Announce(chosen, length, access, share ? offset : 0, share ? new ReadOnlySpan<FileDescriptor>(in descriptor) : default);
+    }
+
+    /// <summary>Maps memory of any kind for the device's DMA, which reaches it by messages to this client.</summary>
+    /// <param name="iova">The address, page aligned.</param>
+    /// <param name="source">The memory, all of it.</param>
+    internal Errno OfferMemory(ulong iova, MemorySource source)
+    {
+        Errno error = _ioas.MapFixed(iova, source.Length, source, 0, DmaAccess.ReadWrite);
+        return error == Errno.None ? Announce(iova, source.Length, DmaAccess.ReadWrite, 0, default) : error;
+    }
+
+    /// <summary>Tells the server of memory that the own table has; when it refuses, the table has it no longer.</summary>
+    private Errno Announce(ulong iova, ulong length, DmaAccess access, ulong offset, ReadOnlySpan<FileDescriptor> descriptor)
+    {
         VfioUserDmaMapFlags flags = ((access & DmaAccess.Read) != 0 ? VfioUserDmaMapFlags.Readable : 0)
             | ((access & DmaAccess.Write) != 0 ? VfioUserDmaMapFlags.Writeable : 0);
         Span<byte> message = stackalloc byte[HeaderSize + Marshal.SizeOf<vfio_user_dma_map>()];
@@ -36,16 +52,14 @@ public sealed partial class VfioUserConnection
         {
             argsz = (uint)Marshal.SizeOf<vfio_user_dma_map>(),
             flags = (uint)flags,
-            fd_offset = share ? offset : 0,
-            address = chosen,
+            fd_offset = offset,
+            address = iova,
             size = length,
         });
-        FileDescriptor descriptor = memory.Descriptor;
-        error = _channel.Exchange(
-            VfioUserCommand.DmaMap, message, default, share ? new ReadOnlySpan<FileDescriptor>(in descriptor) : default, default, default, out _);
+        Errno error = _channel.Exchange(VfioUserCommand.DmaMap, message, default, descriptor, default, default, out _);
         if (error != Errno.None)
         {
-            ForgetDma(chosen, length);
+            ForgetDma(iova, length);
         }
 
         return error;

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using Vfio.Abi;
 using Vfio.Iommu;
@@ -47,6 +48,16 @@ public sealed partial class VfioUserConnection
         byte[] entries = new byte[info.argsz - DoorbellHeaderSize];
         error = GetDoorbells((uint)region, info.argsz, entries, out info, out int length, descriptors);
         return error != Errno.None ? error : DoorbellSet.TryParse(info, entries.AsSpan(0, length), descriptors, out doorbells);
+    }
+
+    /// <summary>The memory behind a region, for as long as the connection lasts.</summary>
+    /// <param name="region">The region's index.</param>
+    /// <param name="memory">The memory, if the server gave any that can be mapped.</param>
+    /// <param name="offset">Where the region starts in it.</param>
+    internal bool TryGetRegionMemory(uint region, [NotNullWhen(true)] out FileDescriptor? memory, out ulong offset)
+    {
+        (memory, offset) = region < MaximumRegions ? (_regionMemory[region], _regionMemoryOffsets[region]) : (null, 0);
+        return memory is not null;
     }
 
     /// <inheritdoc/>
