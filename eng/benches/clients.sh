@@ -13,9 +13,10 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# build CLIENT...: the neutral clients.
+# build CLIENT...: the neutral clients, and the tool.
 build() {
   local client
+  "$VFIO_ROOT/vfio" --version >/dev/null
   for client in "$@"; do
     if [ ! -f "$clients/$client.c" ]; then
       echo "eng/bench: $clients/$client.c is not there; name the folder of the neutral clients with -c" >&2

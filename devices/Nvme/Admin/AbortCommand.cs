@@ -33,7 +33,7 @@ internal static class AbortCommand
             if (request.Controller.Events.TryRemove(commandId))
             {
                 request.Result = 0;
-                if (completions.Post(0, 0, (ushort)request.Queue.Head, 0, commandId, NvmeStatus.AbortRequested) != Errno.None)
+                if (completions.Post(new CompletionEntry(0, 0, request.Queue.Head, 0, commandId, NvmeStatus.AbortRequested)) != Errno.None)
                 {
                     request.Controller.Fail("a completion queue cannot be written");
                 }

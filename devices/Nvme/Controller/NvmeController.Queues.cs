@@ -142,9 +142,14 @@ internal sealed partial class NvmeController
             Errors.Add(queue.Id, request.Command, status, request.ErrorLocation, request.ErrorBlock);
         }
 
-        if (queue.Completions.Post(request.Result, request.Result1, (ushort)queue.Head, queue.Id, request.Command.CommandId, status) != Errno.None && !queue.IsClosed)
+        CompletionEntry entry = new(request.Result, request.Result1, queue.Head, queue.Id, request.Command.CommandId, status);
+        if (request != queue.Request || !queue.Gathers)
         {
-            Fail("a completion queue cannot be written");
+            Post(queue, new ReadOnlySpan<CompletionEntry>(in entry));
+        }
+        else if (queue.Gather(entry, request.Command))
+        {
+            PostGathered(queue);
         }
     }
 
@@ -185,13 +190,36 @@ internal sealed partial class NvmeController
             Errors.Add(queue.Id, command, status, ushort.MaxValue, block: 0);
         }
 
-        if (queue.Completions.Post(0, 0, (ushort)queue.Head, queue.Id, command.CommandId, status) != Errno.None && !queue.IsClosed)
+        CompletionEntry entry = new(0, 0, queue.Head, queue.Id, command.CommandId, status);
+        if (Post(queue, new ReadOnlySpan<CompletionEntry>(in entry)))
+        {
+            Notify(queue.Completions);
+        }
+    }
+
+    private void PostGathered(SubmissionQueue queue)
+    {
+        ReadOnlySpan<CompletionEntry> entries = queue.TakeGathered();
+        if (queue.IsClosed)
+        {
+            Release(queue.Completions, entries.Length);
+        }
+        else
+        {
+            Post(queue, entries);
+        }
+    }
+
+    /// <returns>Whether the host has them, or has taken the queue back.</returns>
+    private bool Post(SubmissionQueue queue, ReadOnlySpan<CompletionEntry> entries)
+    {
+        if (queue.Completions.Post(entries) != Errno.None && !queue.IsClosed)
         {
             Fail("a completion queue cannot be written");
-            return;
+            return false;
         }
 
-        Notify(queue.Completions);
+        return true;
     }
 
     /// <summary>Executes what a queue holds.</summary>
@@ -298,6 +326,7 @@ internal sealed partial class NvmeController
             }
         }
 
+        queue.Gathers = !mayWait && queue.Id != 0;
         bool isAlone = fetched - place == 1;
         for (; place < end && !queue.IsClosed; place++)
         {
@@ -324,6 +353,7 @@ internal sealed partial class NvmeController
             }
         }
 
+        PostGathered(queue);
         bool isStuck = mayWait && place != fetched && !queue.IsClosed;
         if (mayWait && !isStuck)
         {

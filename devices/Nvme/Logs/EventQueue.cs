@@ -133,7 +133,7 @@ internal sealed class EventQueue(NvmeController controller)
             }
 
             ushort head = (ushort)(controller.FindSubmissions(0)?.Head ?? 0);
-            if (completions.Post((uint)happened, 0, head, submissionQueue: 0, request, NvmeStatus.Success) != Errno.None)
+            if (completions.Post(new CompletionEntry((uint)happened, 0, head, submissionQueue: 0, request, NvmeStatus.Success)) != Errno.None)
             {
                 controller.Fail("a completion queue cannot be written");
                 return;

@@ -130,11 +130,20 @@ internal sealed class CompletionQueue(NvmeController controller, int id, uint si
 
     /// <summary>Writes a completion into a reserved slot.</summary>
     /// <returns>What the memory answered; the slot is used in any case.</returns>
-    public Errno Post(uint dword0, uint dword1, ushort submissionHead, int submissionQueue, ushort commandId, NvmeStatus status)
+    public Errno Post(CompletionEntry entry) => Post(new ReadOnlySpan<CompletionEntry>(in entry));
+
+    /// <summary>Writes completions into reserved slots, one behind the other.</summary>
+    /// <returns>What the memory answered; the slots are used in any case.</returns>
+    public Errno Post(ReadOnlySpan<CompletionEntry> entries)
     {
+        if (entries.IsEmpty)
+        {
+            return Errno.None;
+        }
+
         lock (_lock)
         {
-            _reserved--;
+            _reserved -= (uint)entries.Length;
             if (_closed)
             {
                 return Errno.None;
@@ -145,16 +154,23 @@ internal sealed class CompletionQueue(NvmeController controller, int id, uint si
                 return Errno.EPERM;
             }
 
-            ulong low = dword0 | ((ulong)dword1 << 32);
-            ulong high = submissionHead | ((ulong)submissionQueue << 16) | ((ulong)commandId << 32)
-                | ((ulong)(uint)((status.ToField() << 1) | (_phase ? 1 : 0)) << 48);
-            ulong place = address + ((ulong)_tail * EntryLength);
-            uint next = _tail + 1 == size ? 0 : _tail + 1;
-            _phase ^= next == 0;
+            Errno error = Errno.None;
+            while (!entries.IsEmpty && error == Errno.None)
+            {
+                // Up to the end of the ring, where the phase changes.
+                int count = (int)Math.Min((uint)entries.Length, size - _tail);
+                ulong place = address + ((ulong)_tail * EntryLength);
+                bool phase = _phase;
+                uint next = _tail + (uint)count == size ? 0 : _tail + (uint)count;
+                _phase ^= next == 0;
 
-            // Before the entry: a host that sees it may ring at once, and its doorbell is compared with this.
-            Volatile.Write(ref _tail, next);
-            return Write(place, low, high);
+                // Before the entries: a host that sees one may ring at once, and its doorbell is compared with this.
+                Volatile.Write(ref _tail, next);
+                error = Write(place, entries[..count], phase);
+                entries = entries[count..];
+            }
+
+            return error;
         }
     }
 
@@ -202,20 +218,34 @@ internal sealed class CompletionQueue(NvmeController controller, int id, uint si
         }
     }
 
-    /// <summary>Both halves are written once, the one with the phase last.</summary>
-    private Errno Write(ulong iova, ulong low, ulong high)
+    /// <summary>Both halves of an entry are written once, the one with the phase last.</summary>
+    private Errno Write(ulong iova, ReadOnlySpan<CompletionEntry> entries, bool phase)
     {
         DmaSpace dma = controller.Dma;
-        Errno error = dma.TryOpenWindow(iova, EntryLength, DmaAccess.Write, out DmaWindow window);
+        Errno error = dma.TryOpenWindow(iova, entries.Length * EntryLength, DmaAccess.Write, out DmaWindow window);
         if (error == Errno.None)
         {
-            Span<ulong> entry = MemoryMarshal.Cast<byte, ulong>(window.Span);
-            Volatile.Write(ref entry[0], low);
-            Volatile.Write(ref entry[1], high);
+            Span<ulong> places = MemoryMarshal.Cast<byte, ulong>(window.Span);
+            for (int i = 0; i < entries.Length; i++)
+            {
+                Volatile.Write(ref places[2 * i], entries[i].Low);
+                Volatile.Write(ref places[(2 * i) + 1], entries[i].HighWith(phase));
+            }
+
             window.Dispose();
             return error;
         }
 
-        return error == Errno.EOPNOTSUPP ? dma.Write(iova, MemoryMarshal.AsBytes((ReadOnlySpan<ulong>)[low, high])) : error;
+        // Memory that can only be copied to, or that the ring's pages do not have in one piece.
+        for (int i = 0; i < entries.Length && error == Errno.EOPNOTSUPP; i++)
+        {
+            Errno copied = dma.Write(iova + ((ulong)i * EntryLength), MemoryMarshal.AsBytes((ReadOnlySpan<ulong>)[entries[i].Low, entries[i].HighWith(phase)]));
+            if (copied != Errno.None || i == entries.Length - 1)
+            {
+                error = copied;
+            }
+        }
+
+        return error;
     }
 }

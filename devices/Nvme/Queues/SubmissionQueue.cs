@@ -11,11 +11,19 @@ namespace Vfio.Devices.Nvme;
 /// </remarks>
 internal sealed class SubmissionQueue(int id, uint size, ulong address, int priority, CompletionQueue completions, NvmeRequest request, QueueLanes lanes)
 {
+    /// <summary>Completions of a cache line: when each is written alone, the line goes back and forth between the processors as often.</summary>
+    private const int MostGathered = 4;
+
+    /// <summary>Commands of so many blocks take less time than it takes the host to see their completion.</summary>
+    private const int ShortBlocks = 16;
+
     /// <summary>Guards which commands of the batch are aborted, and encloses nothing. Only used where commands may wait.</summary>
     private readonly Lock _abortLock = new();
+    private readonly CompletionEntry[] _gathered = new CompletionEntry[MostGathered];
     private readonly bool[] _isAborted = new bool[NvmeController.BatchLength];
     private int _next;
     private int _fetched;
+    private int _gatheredCount;
     private uint _tail;
     private volatile bool _closed;
 
@@ -48,6 +56,9 @@ internal sealed class SubmissionQueue(int id, uint size, ulong address, int prio
 
     /// <summary>What was last seen in the doorbell in memory: the shared one, or the host's. Guarded by <see cref="Turn"/>, or the poller's.</summary>
     public uint SeenTail { get; set; }
+
+    /// <summary>Whether completions are posted some at a time. Guarded by <see cref="Turn"/>.</summary>
+    public bool Gathers { get; set; }
 
     /// <summary>The first command of a fused pair waits for the second. Guarded by <see cref="Turn"/>.</summary>
     public bool HasFirstOfPair { get; set; }
@@ -177,6 +188,24 @@ internal sealed class SubmissionQueue(int id, uint size, ulong address, int prio
 
             return false;
         }
+    }
+
+    /// <summary>Keeps a completion for a moment.</summary>
+    /// <returns>Whether those that were kept are to be posted now.</returns>
+    public bool Gather(CompletionEntry entry, in NvmeCommand command)
+    {
+        _gathered[_gatheredCount++] = entry;
+        return _gatheredCount == MostGathered
+            || (IoOpcode)command.Opcode is not (IoOpcode.Read or IoOpcode.Write)
+            || (command.Dword12 & 0xFFFF) >= ShortBlocks;
+    }
+
+    /// <summary>Gives what was kept. Valid until the next is.</summary>
+    public ReadOnlySpan<CompletionEntry> TakeGathered()
+    {
+        int count = _gatheredCount;
+        _gatheredCount = 0;
+        return _gathered.AsSpan(0, count);
     }
 
     /// <summary>Takes the next command.</summary>
