@@ -97,13 +97,16 @@ internal sealed class MessageReader : IDisposable
         return result;
     }
 
-    /// <summary>
-    /// Receives once without waiting, as <see cref="Fill"/> does. An access to a region that arrived alone, where the one before did too, is only copied: it stays in the
-    /// socket until <see cref="Settle"/>. Then it can be answered before the kernel has freed it, and each look without result costs less.
-    /// </summary>
-    public IoResult Look()
+    /// <summary>Receives once without waiting, as <see cref="Fill"/> does.</summary>
+    /// <param name="leave">
+    /// Whether an access to a region that arrived alone, where the one before did too, is only copied: it stays in the socket until <see cref="Settle"/>. Then it can be
+    /// answered before the kernel has freed it, and each look without result costs less. But to free a message wakes its sender up, who sleeps until the answer comes:
+    /// that is better before the answer than behind it.
+    /// </param>
+    /// <returns>As <see cref="Fill"/>.</returns>
+    public IoResult Look(bool leave)
     {
-        if (!_lastWasAlone || HasPartialMessage)
+        if (!leave || !_lastWasAlone || HasPartialMessage)
         {
             return Fill(ReceiveFlags.DontWait);
         }

@@ -10,8 +10,15 @@ namespace Vfio.User;
 /// <param name="threads">The threads that serve clients now.</param>
 internal sealed class BusyPoll(MessageReader reader, TimeSpan longest, WorkerThreads threads)
 {
+    /// <summary>Whoever answers an answer sooner is awake. A thread that was asleep needs longer, even where waking up is fast.</summary>
+    private static readonly TimeSpan s_prompt = TimeSpan.FromMicroseconds(2.5);
+
+    /// <summary>So many prompt messages, one after another, are those of a client that looks for its answers as well.</summary>
+    private const int ManyPrompt = 8;
+
     private readonly bool _isOff = longest == TimeSpan.Zero;
     private SpinBudget _budget = new(longest);
+    private int _promptCount;
 
     /// <summary>Looks for as long as it pays and the limit allows, and not at all where it does not.</summary>
     /// <param name="limit">The most.</param>
@@ -32,25 +39,33 @@ internal sealed class BusyPoll(MessageReader reader, TimeSpan longest, WorkerThr
             return null;
         }
 
-        IoResult received = reader.Look();
+        bool isAwake = _promptCount >= ManyPrompt;
+        IoResult received = reader.Look(isAwake);
         if (received.Error != Errno.EAGAIN)
         {
+            CountPrompt(true);
             return received;
         }
 
         long started = Stopwatch.GetTimestamp();
-        while (Stopwatch.GetElapsedTime(started) < budget)
+        TimeSpan elapsed = TimeSpan.Zero;
+        while (elapsed < budget)
         {
-            received = reader.Look();
+            received = reader.Look(isAwake);
+            elapsed = Stopwatch.GetElapsedTime(started);
             if (received.Error != Errno.EAGAIN)
             {
+                CountPrompt(elapsed < s_prompt);
                 _budget.Found();
                 return received;
             }
         }
 
+        CountPrompt(false);
         return null;
     }
+
+    private void CountPrompt(bool isPrompt) => _promptCount = isPrompt ? Math.Min(_promptCount + 1, ManyPrompt) : 0;
 
     /// <summary>The thread is about to sleep until something arrives.</summary>
     /// <returns>For <see cref="EndSleep"/>.</returns>

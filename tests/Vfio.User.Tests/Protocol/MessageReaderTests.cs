@@ -31,17 +31,17 @@ public sealed class MessageReaderTests : IDisposable
     public void Access_alone_behind_one_alone_can_be_answered_while_it_is_still_in_the_socket()
     {
         Send(Message(1, VfioUserCommand.RegionRead, 16));
-        Assert.Equal(32, _reader.Look().Count);
+        Assert.Equal(32, _reader.Look(leave: true).Count);
         Assert.Equal(1, Take());
         Assert.Equal(0, InSocket());
 
         Send(Message(2, VfioUserCommand.RegionRead, 16));
-        Assert.Equal(32, _reader.Look().Count);
+        Assert.Equal(32, _reader.Look(leave: true).Count);
         Assert.Equal(2, Take());
         Assert.Equal(32, InSocket());
         _reader.Settle();
         Assert.Equal(0, InSocket());
-        Assert.Equal(Errno.EAGAIN, _reader.Look().Error);
+        Assert.Equal(Errno.EAGAIN, _reader.Look(leave: true).Error);
     }
 
     [Theory]
@@ -51,10 +51,10 @@ public sealed class MessageReaderTests : IDisposable
     {
         TakeOneAlone();
         Send(Message(2, VfioUserCommand.RegionWrite, 20));
-        Assert.Equal(36, _reader.Look().Count);
+        Assert.Equal(36, _reader.Look(leave: true).Count);
         Send(Message(3, VfioUserCommand.DeviceReset, 0));
         Assert.Equal(2, Take());
-        Assert.Equal(16, (look ? _reader.Look() : _reader.Fill(ReceiveFlags.None)).Count);
+        Assert.Equal(16, (look ? _reader.Look(leave: true) : _reader.Fill(ReceiveFlags.None)).Count);
         Assert.Equal(3, Take());
         Assert.Equal(0, InSocket());
     }
@@ -64,7 +64,7 @@ public sealed class MessageReaderTests : IDisposable
     {
         TakeOneAlone();
         Send(Message(2, VfioUserCommand.RegionWrite, 20));
-        _ = _reader.Look();
+        _ = _reader.Look(leave: true);
         Assert.Equal(FrameStatus.Message, _reader.TryTake(out _, out Span<byte> payload));
         byte[] before = payload.ToArray();
         _reader.LeaveBuffer();
@@ -80,12 +80,12 @@ public sealed class MessageReaderTests : IDisposable
         using MemFd memory = new("next", 4096);
         TakeOneAlone();
         Send(Message(2, VfioUserCommand.RegionRead, 16));
-        _ = _reader.Look();
+        _ = _reader.Look(leave: true);
         Send(Message(3, VfioUserCommand.DmaMap, 32), memory.Descriptor);
         Assert.Equal(2, Take());
         Assert.Equal(0, _reader.Descriptors.Count);
         _reader.Settle();
-        Assert.Equal(48, _reader.Look().Count);
+        Assert.Equal(48, _reader.Look(leave: true).Count);
         Assert.Equal(3, Take());
         Assert.Equal(1, _reader.Descriptors.Count);
     }
@@ -96,7 +96,7 @@ public sealed class MessageReaderTests : IDisposable
         using MemFd memory = new("stray", 4096);
         TakeOneAlone();
         Send(Message(2, VfioUserCommand.RegionRead, 16), memory.Descriptor);
-        Assert.Equal(32, _reader.Look().Count);
+        Assert.Equal(32, _reader.Look(leave: true).Count);
         Assert.Equal(2, Take());
         Assert.Equal(0, _reader.Descriptors.Count);
         Send(Message(3, VfioUserCommand.DeviceReset, 0));
@@ -124,13 +124,23 @@ public sealed class MessageReaderTests : IDisposable
             using (server)
             {
                 Assert.False(client.Send(Message(1, VfioUserCommand.RegionRead, 16)).IsError);
-                _ = reader.Look();
+                _ = reader.Look(leave: true);
                 Assert.Equal(FrameStatus.Message, reader.TryTake(out _, out _));
                 Assert.False(client.Send(bytes).IsError);
-                Assert.Equal(bytes.Length, reader.Look().Count);
+                Assert.Equal(bytes.Length, reader.Look(leave: true).Count);
                 Assert.Equal(Errno.EAGAIN, server.Receive(new byte[1], null, ReceiveFlags.DontWait).Error);
             }
         }
+    }
+
+    [Fact]
+    public void Look_that_leaves_nothing_takes_what_it_finds()
+    {
+        TakeOneAlone();
+        Send(Message(2, VfioUserCommand.RegionRead, 16));
+        Assert.Equal(32, _reader.Look(leave: false).Count);
+        Assert.Equal(0, InSocket());
+        Assert.Equal(2, Take());
     }
 
     [Fact]
@@ -138,10 +148,10 @@ public sealed class MessageReaderTests : IDisposable
     {
         TakeOneAlone();
         Send(Message(2, VfioUserCommand.RegionRead, 16));
-        _ = _reader.Look();
+        _ = _reader.Look(leave: true);
         _client.Shutdown();
         Assert.Equal(2, Take());
-        Assert.Equal(IoResult.Success(), _reader.Look());
+        Assert.Equal(IoResult.Success(), _reader.Look(leave: true));
     }
 
     private static byte[] Message(ushort id, VfioUserCommand command, int payload)
@@ -155,7 +165,7 @@ public sealed class MessageReaderTests : IDisposable
     private void TakeOneAlone()
     {
         Send(Message(1, VfioUserCommand.RegionRead, 16));
-        _ = _reader.Look();
+        _ = _reader.Look(leave: true);
         Assert.Equal(1, Take());
     }
 
