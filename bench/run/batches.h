@@ -1,10 +1,11 @@
-/* Times an operation: the median of batches, in nanoseconds. */
+/* Times an operation: the median of batches, in nanoseconds, once the supervisor has had time to compile what it runs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #define BATCHES 41
 #define BATCH 500
+#define WARM_UP 40000
 
 static int compare(const void *a, const void *b)
 {
@@ -15,6 +16,8 @@ static int compare(const void *a, const void *b)
 static void batches(const char *name, void (*operation)(void *), void *argument)
 {
 	double times[BATCHES];
+	for (int i = 0; i < WARM_UP; i++)
+		operation(argument);
 	for (int i = 0; i < BATCHES; i++) {
 		struct timespec from, to;
 		clock_gettime(CLOCK_MONOTONIC, &from);
