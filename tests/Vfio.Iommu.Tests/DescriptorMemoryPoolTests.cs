@@ -32,6 +32,27 @@ public sealed class DescriptorMemoryPoolTests
     }
 
     [Fact]
+    public void Descriptor_of_a_file_that_is_mapped_goes_to_whoever_closes_it_later()
+    {
+        List<FileDescriptor> spent = [];
+        using DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 1) { Spent = spent.Add };
+        using MemFd memory = new("pool-spent", P);
+        using MemFd other = new("pool-spent", P);
+        MemorySource mapped = Create(pool, memory.Descriptor, 0, P);
+        FileDescriptor descriptor = Assert.Single(spent);
+        Assert.False(descriptor.IsClosed);
+        descriptor.Dispose();
+        Assert.Equal(Errno.None, mapped.Write(0, [1, 2, 3]));
+
+        // One that is needed is the pool's.
+        MemorySource byDescriptor = Create(pool, other.Descriptor, 0, P);
+        Assert.Equal("descriptor", byDescriptor.Kind);
+        Assert.Single(spent);
+        byDescriptor.RemoveReference();
+        mapped.RemoveReference();
+    }
+
+    [Fact]
     public void Mapping_that_was_used_last_stays_until_another_is_the_last_or_it_is_trimmed()
     {
         using DescriptorMemoryPool pool = new(DescriptorMemoryPolicy.Safe, 1);

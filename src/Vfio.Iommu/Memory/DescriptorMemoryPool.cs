@@ -40,6 +40,9 @@ public sealed class DescriptorMemoryPool : IDisposable
         _maximumMappings = maximumMappings;
     }
 
+    /// <summary>Takes over a descriptor that is not needed, since its file is mapped, to close it when there is time; null to have it closed at once.</summary>
+    public Action<FileDescriptor>? Spent { get; init; }
+
     /// <summary>Mappings that the live sources use.</summary>
     public int MappingCount => Volatile.Read(ref _mappings);
 
@@ -79,7 +82,17 @@ public sealed class DescriptorMemoryPool : IDisposable
             if (error == Errno.None)
             {
                 source = window!.Show(offset, length);
-                descriptor.Dispose(); // The mapping keeps the file.
+
+                // The mapping keeps the file.
+                if (Spent is { } spent)
+                {
+                    spent(descriptor);
+                }
+                else
+                {
+                    descriptor.Dispose();
+                }
+
                 return Errno.None;
             }
 

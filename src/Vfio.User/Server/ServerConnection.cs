@@ -37,6 +37,7 @@ internal sealed partial class ServerConnection : IDisposable
     private ReverseChannel? _reverse;
     private UnixSocket? _twin;
     private volatile Thread? _thread;
+    private FileDescriptor? _spent;
     private VfioUserHeader _current;
     private DescriptorList _descriptors;
     private bool _replied;
@@ -69,7 +70,7 @@ internal sealed partial class ServerConnection : IDisposable
         _socket = socket;
         _options = options;
         _logger = logger;
-        _memory = new DescriptorMemoryPool(options.ClientMemory, options.MaximumMappings);
+        _memory = new DescriptorMemoryPool(options.ClientMemory, options.MaximumMappings) { Spent = Spend };
         _reader = new MessageReader(socket, MaximumMessage);
         _messagePoll = new BusyPoll(_reader, options.BusyPoll, host.Workers);
         _answerPoll = new BusyPoll(_reader, options.BusyPoll, host.Workers);
@@ -230,7 +231,10 @@ internal sealed partial class ServerConnection : IDisposable
             }
 
             _writer.Flush();
+
+            // What the answers need not wait for.
             _reader.Settle();
+            Spend(null);
             if (_closing || _writer.Failure != Errno.None)
             {
                 Finish(ConnectionEnd.SendFailed);
@@ -260,6 +264,13 @@ internal sealed partial class ServerConnection : IDisposable
         }
 
         return false;
+    }
+
+    /// <summary>Closes a descriptor when the requests that are being handled are answered.</summary>
+    private void Spend(FileDescriptor? descriptor)
+    {
+        _spent?.Dispose();
+        _spent = descriptor;
     }
 
     /// <summary>Waits for input within a limit and takes it in.</summary>
@@ -547,6 +558,7 @@ internal sealed partial class ServerConnection : IDisposable
 
         _context?.Dispose();
         _memory.Dispose();
+        Spend(null);
         foreach (QueuedCommand command in _queued)
         {
             command.Clear();
