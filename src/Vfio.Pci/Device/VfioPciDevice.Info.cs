@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Vfio.Abi;
 using Vfio.Linux;
 
@@ -121,7 +120,7 @@ public abstract partial class VfioPciDevice
     private IoResult Execute(uint command, UserArgument argument) => command switch
     {
         VfioUapi.VFIO_DEVICE_GET_INFO => GetInfo(argument),
-        VfioUapi.VFIO_DEVICE_GET_IRQ_INFO => GetIrqInfo(argument),
+        VfioUapi.VFIO_DEVICE_GET_IRQ_INFO => IrqInfo.Answer(argument, PciLayout.InterruptCount, DescribeIrq),
         VfioUapi.VFIO_DEVICE_SET_IRQS => Interrupts.SetIrqs(argument, Host.EventLoop),
         VfioUapi.VFIO_DEVICE_RESET => ResetByUser(),
         VfioUapi.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO => GetHotResetInfo(argument),
@@ -157,55 +156,20 @@ public abstract partial class VfioPciDevice
         }
     }
 
-    private static Errno CopyOut<T>(UserArgument argument, in T value, uint argsz)
-        where T : unmanaged
+    private IoResult GetInfo(UserArgument argument) => new DeviceInfo(
+        DeviceFlags.Pci | (Configuration.CanReset ? DeviceFlags.Reset : DeviceFlags.None), PciLayout.RegionCount, PciLayout.InterruptCount).AnswerTo(argument);
+
+    private IrqInfo DescribeIrq(uint index)
     {
-        ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in value));
-        return argument.Write(0, bytes[..(int)Math.Min(argsz, (uint)bytes.Length)]);
-    }
-
-    private IoResult GetInfo(UserArgument argument)
-    {
-        const int Minimum = 16;
-        Errno error = argument.ReadExtensible(Minimum, out vfio_device_info _, out uint argsz);
-        if (error != Errno.None)
-        {
-            return error;
-        }
-
-        var info = new vfio_device_info
-        {
-            argsz = argsz,
-            flags = (uint)(DeviceFlags.Pci | (Configuration.CanReset ? DeviceFlags.Reset : DeviceFlags.None)),
-            num_regions = PciLayout.RegionCount,
-            num_irqs = PciLayout.InterruptCount,
-        };
-        return CopyOut(argument, in info, argsz);
-    }
-
-    private IoResult GetIrqInfo(UserArgument argument)
-    {
-        Errno error = argument.Read(0, out vfio_irq_info info);
-        if (error != Errno.None)
-        {
-            return error;
-        }
-
-        if (info.argsz < 16 || info.index >= PciLayout.InterruptCount)
-        {
-            return Errno.EINVAL;
-        }
-
-        info.count = Interrupts.Count((PciInterrupt)info.index);
-        info.flags = (uint)((PciInterrupt)info.index switch
+        uint count = Interrupts.Count((PciInterrupt)index);
+        return new IrqInfo(index, (PciInterrupt)index switch
         {
             PciInterrupt.Intx => IrqInfoFlags.EventFd | IrqInfoFlags.Maskable | IrqInfoFlags.AutoMasked,
 
             // Vectors may be added while MSI-X is enabled.
-            PciInterrupt.Msix when info.count > 0 => IrqInfoFlags.EventFd,
+            PciInterrupt.Msix when count > 0 => IrqInfoFlags.EventFd,
             _ => IrqInfoFlags.EventFd | IrqInfoFlags.NoResize,
-        });
-        return argument.Write(0, in info);
+        }, count);
     }
 
     private IoResult ResetByUser()

@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Vfio.Abi;
@@ -209,50 +208,12 @@ public sealed partial class VfioUserDevice : VfioDevice, IPciFunction
     {
         return _connection is not { } connection ? Errno.EINVAL : command switch
         {
-            VfioUapi.VFIO_DEVICE_GET_INFO => GetInfo(connection, argument),
-            VfioUapi.VFIO_DEVICE_GET_IRQ_INFO => GetIrqInfo(connection, argument),
+            VfioUapi.VFIO_DEVICE_GET_INFO => (connection.Info with { Flags = connection.Info.Flags & (DeviceFlags.Pci | DeviceFlags.Reset) }).AnswerTo(argument),
+            VfioUapi.VFIO_DEVICE_GET_IRQ_INFO => IrqInfo.Answer(argument, (uint)connection.Irqs.Count, index => connection.Irqs[(int)index]),
             VfioUapi.VFIO_DEVICE_SET_IRQS => SetIrqs(connection, argument),
             VfioUapi.VFIO_DEVICE_RESET => (connection.Info.Flags & DeviceFlags.Reset) != 0 ? connection.TryReset() : Errno.EINVAL,
             _ => Errno.ENOTTY,
         };
-    }
-
-    private static IoResult GetInfo(VfioUserConnection connection, UserArgument argument)
-    {
-        const int Minimum = 16;
-        Errno error = argument.ReadExtensible(Minimum, out vfio_device_info _, out uint argsz);
-        if (error != Errno.None)
-        {
-            return error;
-        }
-
-        var info = new vfio_device_info
-        {
-            argsz = argsz,
-            flags = (uint)(connection.Info.Flags & (DeviceFlags.Pci | DeviceFlags.Reset)),
-            num_regions = (uint)connection.Regions.Count,
-            num_irqs = (uint)connection.Irqs.Count,
-        };
-        ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<vfio_device_info>(in info));
-        return argument.Write(0, bytes[..(int)Math.Min(argsz, (uint)bytes.Length)]);
-    }
-
-    private static IoResult GetIrqInfo(VfioUserConnection connection, UserArgument argument)
-    {
-        Errno error = argument.Read(0, out vfio_irq_info info);
-        if (error != Errno.None)
-        {
-            return error;
-        }
-
-        if (info.argsz < 16 || info.index >= (uint)connection.Irqs.Count)
-        {
-            return Errno.EINVAL;
-        }
-
-        IrqInfo known = connection.Irqs[(int)info.index];
-        (info.count, info.flags) = (known.Count, (uint)known.Flags);
-        return argument.Write(0, in info);
     }
 
     private static IoResult SetIrqs(VfioUserConnection connection, UserArgument argument)
