@@ -236,14 +236,21 @@ internal sealed class CompletionQueue(NvmeController controller, int id, uint si
             return error;
         }
 
-        // Memory that can only be copied to, or that the ring's pages do not have in one piece.
-        for (int i = 0; i < entries.Length && error == Errno.EOPNOTSUPP; i++)
+        if (error != Errno.EOPNOTSUPP)
         {
-            Errno copied = dma.Write(iova + ((ulong)i * EntryLength), MemoryMarshal.AsBytes((ReadOnlySpan<ulong>)[entries[i].Low, entries[i].HighWith(phase)]));
-            if (copied != Errno.None || i == entries.Length - 1)
-            {
-                error = copied;
-            }
+            return error;
+        }
+
+        if (entries.Length == 1)
+        {
+            return dma.Write(iova, MemoryMarshal.AsBytes((ReadOnlySpan<ulong>)[entries[0].Low, entries[0].HighWith(phase)]));
+        }
+
+        // They lie in more than one mapping, or all in memory that can only be copied to.
+        error = Errno.None;
+        for (int i = 0; i < entries.Length && error == Errno.None; i++)
+        {
+            error = Write(iova + ((ulong)i * EntryLength), entries.Slice(i, 1), phase);
         }
 
         return error;

@@ -40,8 +40,8 @@ public sealed class DescriptorMemoryPool : IDisposable
         _maximumMappings = maximumMappings;
     }
 
-    /// <summary>Takes over a descriptor that is not needed, since its file is mapped, to close it when there is time; null to have it closed at once.</summary>
-    public Action<FileDescriptor>? Spent { get; init; }
+    /// <summary>Takes over a descriptor that is not needed, since its file is mapped, to close it when there is time. By default it is closed at once.</summary>
+    public Action<FileDescriptor> Spent { get; init; } = static descriptor => descriptor.Dispose();
 
     /// <summary>Mappings that the live sources use.</summary>
     public int MappingCount => Volatile.Read(ref _mappings);
@@ -82,17 +82,7 @@ public sealed class DescriptorMemoryPool : IDisposable
             if (error == Errno.None)
             {
                 source = window!.Show(offset, length);
-
-                // The mapping keeps the file.
-                if (Spent is { } spent)
-                {
-                    spent(descriptor);
-                }
-                else
-                {
-                    descriptor.Dispose();
-                }
-
+                Spent(descriptor); // The mapping keeps the file.
                 return Errno.None;
             }
 

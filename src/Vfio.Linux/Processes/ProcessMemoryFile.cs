@@ -16,14 +16,19 @@ internal sealed class ProcessMemoryFile(int processId) : IDisposable
     /// <summary>Copies from an address.</summary>
     /// <param name="address">Any address of a process, below 2^63.</param>
     /// <param name="destination">Filled completely after success.</param>
-    /// <returns>EFAULT if any byte cannot be read; what opening the file gave, when the process is gone or another user's.</returns>
+    /// <returns>EFAULT if any byte cannot be read; ESRCH or what opening the file gave, when the process is gone or another user's.</returns>
     public Errno TryRead(ulong address, Span<byte> destination)
     {
         lock (_lock)
         {
-            bool isFresh = _descriptor is null;
-            Errno error = Read(address, destination, out bool isOver);
-            return isOver && !isFresh ? Read(address, destination, out _) : error;
+            Errno error = Read(address, destination);
+            if (error == Errno.ESRCH)
+            {
+                Forget();
+                error = Read(address, destination);
+            }
+
+            return error;
         }
     }
 
@@ -36,9 +41,8 @@ internal sealed class ProcessMemoryFile(int processId) : IDisposable
         }
     }
 
-    private Errno Read(ulong address, Span<byte> destination, out bool isOver)
+    private Errno Read(ulong address, Span<byte> destination)
     {
-        isOver = false;
         if (_descriptor is null)
         {
             Errno error = FileDescriptor.TryOpen(string.Create(CultureInfo.InvariantCulture, $"/proc/{processId}/mem"), OpenMode.ReadOnly, out _descriptor);
@@ -49,14 +53,9 @@ internal sealed class ProcessMemoryFile(int processId) : IDisposable
         }
 
         IoResult read = _descriptor!.ReadAt(destination, address);
-        if (read == IoResult.Success())
-        {
-            // The end of the file: the program of that time is gone.
-            Forget();
-            isOver = true;
-        }
 
-        return !read.IsError && read.Count == destination.Length ? Errno.None : Errno.EFAULT;
+        // The end of the file: the program of that time is gone.
+        return read.Count == destination.Length ? Errno.None : read.Value == 0 ? Errno.ESRCH : Errno.EFAULT;
     }
 
     private void Forget()

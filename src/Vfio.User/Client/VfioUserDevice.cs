@@ -186,21 +186,14 @@ public sealed partial class VfioUserDevice : VfioDevice, IPciFunction
         uint index = PciLayout.Region(request.Position);
         ulong offset = PciLayout.Offset(request.Position);
         if (_connection is not { } connection || !request.Shared || request.Length == 0 || index >= connection.Regions.Count
+            || !connection.Regions[(int)index].CanMap(offset, request.Length)
             || !connection.TryGetRegionMemory(index, out FileDescriptor? descriptor, out ulong start))
         {
             return Errno.EINVAL;
         }
 
-        foreach (SparseArea area in connection.Regions[(int)index].MappableAreas)
-        {
-            if (offset >= area.Offset && offset - area.Offset < area.Size && request.Length <= area.Size - (offset - area.Offset))
-            {
-                memory = new MappableMemory(descriptor, start + offset, request.Length);
-                return Errno.None;
-            }
-        }
-
-        return Errno.EINVAL;
+        memory = new MappableMemory(descriptor, start + offset, request.Length);
+        return Errno.None;
     }
 
     /// <inheritdoc/>

@@ -83,9 +83,7 @@ internal sealed class MessageReader : IDisposable
     /// <returns>Bytes received, 0 at the end of the stream, or an errno.</returns>
     public IoResult Fill(ReceiveFlags flags)
     {
-        Settle();
-        SettleDescriptors();
-        MakeRoom();
+        Prepare();
         _receiveStart = _end;
         IoResult result = _socket.Receive(_buffer.AsSpan(_end), _arrived, flags);
         if (result.IsError)
@@ -111,9 +109,7 @@ internal sealed class MessageReader : IDisposable
             return Fill(ReceiveFlags.DontWait);
         }
 
-        Settle();
-        SettleDescriptors();
-        MakeRoom();
+        Prepare();
         IoResult result = _socket.Receive(_buffer.AsSpan(0, MostAhead), null, ReceiveFlags.Peek | ReceiveFlags.DontWait);
         if (result.IsError || result.Value == 0)
         {
@@ -146,6 +142,14 @@ internal sealed class MessageReader : IDisposable
         _arrived.Dispose();
         _held.Dispose();
         Descriptors.Dispose();
+    }
+
+    /// <summary>Before each receive.</summary>
+    private void Prepare()
+    {
+        Settle();
+        SettleDescriptors();
+        MakeRoom();
     }
 
     private void TakeAhead()

@@ -65,8 +65,6 @@ internal sealed class BusyPoll(MessageReader reader, TimeSpan longest, WorkerThr
         return null;
     }
 
-    private void CountPrompt(bool isPrompt) => _promptCount = isPrompt ? Math.Min(_promptCount + 1, ManyPrompt) : 0;
-
     /// <summary>The thread is about to sleep until something arrives.</summary>
     /// <returns>For <see cref="EndSleep"/>.</returns>
     public long BeginSleep() => _isOff ? 0 : Stopwatch.GetTimestamp();
@@ -80,4 +78,6 @@ internal sealed class BusyPoll(MessageReader reader, TimeSpan longest, WorkerThr
             _budget.Slept(Stopwatch.GetElapsedTime(begin));
         }
     }
+
+    private void CountPrompt(bool isPrompt) => _promptCount = isPrompt ? Math.Min(_promptCount + 1, ManyPrompt) : 0;
 }

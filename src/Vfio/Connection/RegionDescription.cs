@@ -35,6 +35,12 @@ public sealed class RegionDescription
     /// <summary>Whether the page with the MSI-X table may be mapped too.</summary>
     public bool IsMsixMappable { get; }
 
+    /// <summary>Whether a part lies in one of <see cref="MappableAreas"/>.</summary>
+    /// <param name="offset">Where it starts, in bytes.</param>
+    /// <param name="length">Its length in bytes.</param>
+    public bool CanMap(ulong offset, ulong length)
+        => MappableAreas.Any(area => offset >= area.Offset && offset - area.Offset <= area.Size && length <= area.Size - (offset - area.Offset));
+
     /// <summary>Reads a description out of an INFO structure that may come from a hostile peer.</summary>
     /// <param name="info">The fixed part, decoded.</param>
     /// <param name="structure">The structure and its capabilities.</param>

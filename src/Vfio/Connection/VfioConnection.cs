@@ -91,7 +91,7 @@ public abstract partial class VfioConnection : IAsyncDisposable, IDisposable
     {
         string operation = $"map 0x{length:x} bytes at 0x{offset:x} of {region} of {Address}";
         RegionDescription description = _regions[(int)region];
-        if (!description.MappableAreas.Any(area => offset >= area.Offset && offset - area.Offset <= area.Size && length <= area.Size - (offset - area.Offset)))
+        if (!description.CanMap(offset, length))
         {
             string areas = string.Join(", ", description.MappableAreas.Select(static area => $"[0x{area.Offset:x}, 0x{area.Offset + area.Size:x})"));
             throw new VfioException(Errno.EINVAL, operation, areas.Length == 0 ? "The region cannot be mapped." : $"It can be mapped in {areas}.");

@@ -94,13 +94,11 @@ public sealed class VfioUserDeviceTests : IAsyncDisposable
     [Fact]
     public async Task Eventfds_with_gaps_are_handed_on_one_stretch_at_a_time()
     {
-        await using VfioHost host = new();
-        VfioUserDevice device = host.Allocate(() => VfioUserDevice.Create(_served.SocketPath));
-        host.RegisterEmulatedIommuDevice(device, "relay");
+        await using DevicePair<VfioUserDevice> relay = Unopened();
         using EventFd first = new();
         using EventFd second = new();
         using IommufdContext context = new();
-        Assert.Equal(Errno.None, host.TryOpenDevice("relay", out VfioDeviceFile? file));
+        Assert.Equal(Errno.None, relay.Host.TryOpenDevice(relay.Device.Name, out VfioDeviceFile? file));
         using (file)
         {
             Assert.Equal(Errno.None, file!.Bind(context, out _));
@@ -129,36 +127,29 @@ public sealed class VfioUserDeviceTests : IAsyncDisposable
                 Assert.Equal(4, file.Write(bytes, PciLayout.Position(0, ControlBlock.SignalVector)).Count);
             }
         }
-
-        await host.DisposeAsync();
-        device.Put();
     }
 
     [Fact]
     public async Task Between_two_opens_others_have_the_device()
     {
-        await using VfioHost host = new();
-        VfioUserDevice device = host.Allocate(() => VfioUserDevice.Create(_served.SocketPath));
-        host.RegisterEmulatedIommuDevice(device, "relay");
+        await using DevicePair<VfioUserDevice> relay = Unopened();
         for (int i = 0; i < 3; i++)
         {
             using (VfioConnection direct = _served.Connect())
             {
                 direct.Bar(0).Write32(0, 5);
-                Assert.Throws<VfioException>(() => LocalConnection.Open(host, "relay"));
+                Assert.Throws<VfioException>(() => LocalConnection.Open(relay.Host, relay.Device.Name));
             }
 
-            using VfioConnection relayed = LocalConnection.Open(host, "relay");
+            using VfioConnection relayed = LocalConnection.Open(relay.Host, relay.Device.Name);
             Assert.Equal(0u, relayed.Bar(0).Read32(0));
         }
 
         // Closed, it shows what it was.
         byte[] vendor = new byte[2];
-        Assert.Equal(Errno.None, device.ReadConfig(0, vendor));
+        Assert.Equal(Errno.None, relay.Device.ReadConfig(0, vendor));
         Assert.Equal([0x34, 0x12], vendor);
-        Assert.Equal(Errno.EINVAL, device.ReadConfig(device.ConfigLength - 1, vendor));
-        await host.DisposeAsync();
-        device.Put();
+        Assert.Equal(Errno.EINVAL, relay.Device.ReadConfig(relay.Device.ConfigLength - 1, vendor));
     }
 
     [Fact]
@@ -195,6 +186,9 @@ public sealed class VfioUserDeviceTests : IAsyncDisposable
 
     private DevicePair<VfioUserDevice> Relay(bool twin = true) => DevicePair.Local(
         () => VfioUserDevice.Create(_served.SocketPath, new VfioUserClientOptions { OfferTwinSocket = twin }));
+
+    /// <summary>Offered, and opened by nobody yet.</summary>
+    private DevicePair<VfioUserDevice> Unopened() => DevicePair.Serve(() => VfioUserDevice.Create(_served.SocketPath));
 
     private Errno Transfer(VfioConnection device, ulong address, int length, uint command)
     {
