@@ -13,7 +13,10 @@ namespace Vfio.User;
 internal sealed class MessageReader : IDisposable
 {
     /// <summary>The most that <see cref="Look"/> leaves in the socket.</summary>
-    private const int MostAhead = 128;
+    private const int MostAhead = 1024;
+
+    /// <summary>Bits of <see cref="_leavableBehind"/>: more than there are commands.</summary>
+    private const int BehindCount = 64;
 
     private readonly UnixSocket _socket;
     private readonly int _maximum;
@@ -25,7 +28,9 @@ internal sealed class MessageReader : IDisposable
     private int _end;
     private int _receiveStart;
     private bool _heldForFirst;
-    private bool _lastWasAlone;
+    private int _previous;
+    private ulong _leavableBehind;
+    private bool _leaveAll;
     private int _ahead;
 
     public MessageReader(UnixSocket socket, int maximumMessage)
@@ -73,8 +78,8 @@ internal sealed class MessageReader : IDisposable
 
         ClaimDescriptors(size);
         payload = _buffer.AsSpan(_start + VfioUserWire.HeaderSize, size - VfioUserWire.HeaderSize);
-        _lastWasAlone = IsAccess(in header) && _start == _receiveStart && _start + size == _end;
         _start += size;
+        _previous = header.cmd % BehindCount;
         return FrameStatus.Message;
     }
 
@@ -92,19 +97,20 @@ internal sealed class MessageReader : IDisposable
         }
 
         _end += result.Count;
+        Learn(CanBeLeft(_buffer.AsSpan(_receiveStart, result.Count), out _));
         return result;
     }
 
-    /// <summary>Receives once without waiting, as <see cref="Fill"/> does.</summary>
-    /// <param name="leave">
-    /// Whether an access to a region that arrived alone, where the one before did too, is only copied: it stays in the socket until <see cref="Settle"/>. Then it can be
-    /// answered before the kernel has freed it, and each look without result costs less. But to free a message wakes its sender up, who sleeps until the answer comes:
-    /// that is better before the answer than behind it.
-    /// </param>
+    /// <summary>
+    /// Receives once without waiting, as <see cref="Fill"/> does; but where little is expected that wants an answer, it stays in the socket, or its last byte does, until
+    /// <see cref="Settle"/>. A look without result costs less then, and the caller decides when the kernel frees the messages.
+    /// </summary>
+    /// <param name="when">When <see cref="Settle"/> will be called.</param>
     /// <returns>As <see cref="Fill"/>.</returns>
-    public IoResult Look(bool leave)
+    public IoResult Look(TakeTime when)
     {
-        if (!leave || !_lastWasAlone || HasPartialMessage)
+        _leaveAll = when == TakeTime.LastByteAfterAnswer;
+        if (when == TakeTime.AtOnce || !ExpectsLeavable || HasPartialMessage)
         {
             return Fill(ReceiveFlags.DontWait);
         }
@@ -116,15 +122,29 @@ internal sealed class MessageReader : IDisposable
             return result;
         }
 
-        VfioUserHeader header = MemoryMarshal.Read<VfioUserHeader>(_buffer);
-        if (result.Value < VfioUserWire.HeaderSize || header.msg_size != (uint)result.Count || !IsAccess(in header))
+        if (!CanBeLeft(_buffer.AsSpan(0, result.Count), out bool withDescriptors))
         {
             return Fill(ReceiveFlags.DontWait);
         }
 
         _receiveStart = 0;
-        _end = result.Count;
         _ahead = result.Count;
+        if (withDescriptors)
+        {
+            // Descriptors come with the first byte of their message, and it is freed with its last.
+            IoResult taken = _socket.Receive(_buffer.AsSpan(0, result.Count - 1), _arrived, ReceiveFlags.DontWait);
+            if (taken.IsError || taken.Count < result.Count - 1)
+            {
+                _ahead = 0;
+                _end = taken.IsError ? 0 : taken.Count;
+                return taken;
+            }
+
+            _ahead = 1;
+        }
+
+        Learn(true);
+        _end = result.Count;
         return result;
     }
 
@@ -193,8 +213,40 @@ internal sealed class MessageReader : IDisposable
         }
     }
 
-    private static bool IsAccess(in VfioUserHeader header) =>
-        ((VfioUserFlags)header.flags & VfioUserFlags.TypeMask) == VfioUserFlags.Command && (VfioUserCommand)header.cmd is VfioUserCommand.RegionRead or VfioUserCommand.RegionWrite;
+    private static bool IsAnswered(in VfioUserHeader header) => ((VfioUserFlags)header.flags & (VfioUserFlags.TypeMask | VfioUserFlags.NoReply)) == VfioUserFlags.Command;
+
+    /// <summary>The commands of whoever sends one by one take turns: what came behind this one the last time comes again.</summary>
+    private bool ExpectsLeavable => ((_leavableBehind >> _previous) & 1) != 0;
+
+    private void Learn(bool isLeavable)
+    {
+        ulong bit = 1UL << _previous;
+        _leavableBehind = isLeavable ? _leavableBehind | bit : _leavableBehind & ~bit;
+    }
+
+    /// <summary>Whether what has arrived is little, whole, and wants an answer.</summary>
+    private bool CanBeLeft(ReadOnlySpan<byte> arrived, out bool withDescriptors)
+    {
+        withDescriptors = false;
+        if (arrived.Length >= MostAhead)
+        {
+            return false;
+        }
+
+        while (arrived.Length >= VfioUserWire.HeaderSize)
+        {
+            VfioUserHeader header = MemoryMarshal.Read<VfioUserHeader>(arrived);
+            if (header.msg_size < VfioUserWire.HeaderSize || header.msg_size > (uint)arrived.Length || !IsAnswered(in header))
+            {
+                return false;
+            }
+
+            withDescriptors |= (VfioUserCommand)header.cmd is not (VfioUserCommand.RegionRead or VfioUserCommand.RegionWrite or VfioUserCommand.DmaUnmap);
+            arrived = arrived[(int)header.msg_size..];
+        }
+
+        return arrived.IsEmpty && (_leaveAll || !withDescriptors);
+    }
 
     private void ClaimDescriptors(int size)
     {

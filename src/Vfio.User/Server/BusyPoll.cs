@@ -10,20 +10,14 @@ namespace Vfio.User;
 /// <param name="threads">The threads that serve clients now.</param>
 internal sealed class BusyPoll(MessageReader reader, TimeSpan longest, WorkerThreads threads)
 {
-    /// <summary>Whoever answers an answer sooner is awake. A thread that was asleep needs longer, even where waking up is fast.</summary>
-    private static readonly TimeSpan s_prompt = TimeSpan.FromMicroseconds(2.5);
-
-    /// <summary>So many prompt messages, one after another, are those of a client that looks for its answers as well.</summary>
-    private const int ManyPrompt = 8;
-
     private readonly bool _isOff = longest == TimeSpan.Zero;
     private SpinBudget _budget = new(longest);
-    private int _promptCount;
 
     /// <summary>Looks for as long as it pays and the limit allows, and not at all where it does not.</summary>
     /// <param name="limit">The most.</param>
+    /// <param name="when">As <see cref="MessageReader.Look"/>.</param>
     /// <returns>What the receive gave; null when nothing came: the caller sleeps.</returns>
-    public IoResult? Look(TimeSpan limit)
+    public IoResult? Look(TimeSpan limit, TakeTime when)
     {
         TimeSpan budget = _budget.Budget;
         if (budget < TimeSpan.MaxValue && threads.Busy > Environment.ProcessorCount)
@@ -39,11 +33,9 @@ internal sealed class BusyPoll(MessageReader reader, TimeSpan longest, WorkerThr
             return null;
         }
 
-        bool isAwake = _promptCount >= ManyPrompt;
-        IoResult received = reader.Look(isAwake);
+        IoResult received = reader.Look(when);
         if (received.Error != Errno.EAGAIN)
         {
-            CountPrompt(true);
             return received;
         }
 
@@ -51,17 +43,15 @@ internal sealed class BusyPoll(MessageReader reader, TimeSpan longest, WorkerThr
         TimeSpan elapsed = TimeSpan.Zero;
         while (elapsed < budget)
         {
-            received = reader.Look(isAwake);
+            received = reader.Look(when);
             elapsed = Stopwatch.GetElapsedTime(started);
             if (received.Error != Errno.EAGAIN)
             {
-                CountPrompt(elapsed < s_prompt);
                 _budget.Found();
                 return received;
             }
         }
 
-        CountPrompt(false);
         return null;
     }
 
@@ -78,6 +68,4 @@ internal sealed class BusyPoll(MessageReader reader, TimeSpan longest, WorkerThr
             _budget.Slept(Stopwatch.GetElapsedTime(begin));
         }
     }
-
-    private void CountPrompt(bool isPrompt) => _promptCount = isPrompt ? Math.Min(_promptCount + 1, ManyPrompt) : 0;
 }

@@ -133,7 +133,7 @@ internal sealed partial class ServerConnection
 
         private IoResult Receive()
         {
-            if (_twinPoll!.Look(_connection._options.MessageTimeout) is { } found)
+            if (_twinPoll!.Look(_connection._options.MessageTimeout, TakeTime.AtOnce) is { } found)
             {
                 return found;
             }

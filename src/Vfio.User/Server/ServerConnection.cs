@@ -50,6 +50,7 @@ internal sealed partial class ServerConnection : IDisposable
     private readonly AnsweringThread _answering = new();
     private readonly BusyPoll _messagePoll;
     private readonly BusyPoll _answerPoll;
+    private readonly TakeTiming _takeTiming;
     private long _messageCount;
     private volatile bool _closing;
     private volatile ConnectionEnd _end;
@@ -73,6 +74,7 @@ internal sealed partial class ServerConnection : IDisposable
         _memory = new DescriptorMemoryPool(options.ClientMemory, options.MaximumMappings) { Spent = Spend };
         _reader = new MessageReader(socket, MaximumMessage);
         _messagePoll = new BusyPoll(_reader, options.BusyPoll, host.Workers);
+        _takeTiming = new TakeTiming(host.TimeProvider);
         _answerPoll = new BusyPoll(_reader, options.BusyPoll, host.Workers);
         _writer = new MessageWriter(socket);
         _descriptors = _reader.Descriptors;
@@ -225,9 +227,15 @@ internal sealed partial class ServerConnection : IDisposable
         long messageStarted = 0;
         while (!_closing)
         {
+            long before = _messageCount;
             if (ProcessArrived())
             {
                 messageStarted = 0;
+            }
+
+            if (_takeTiming.Current == TakeTime.BeforeAnswer)
+            {
+                _reader.Settle();
             }
 
             _writer.Flush();
@@ -235,6 +243,11 @@ internal sealed partial class ServerConnection : IDisposable
             // What the answers need not wait for.
             _reader.Settle();
             Spend(null);
+            if (_messageCount > before)
+            {
+                _takeTiming.Answered((int)(_messageCount - before));
+            }
+
             if (_closing || _writer.Failure != Errno.None)
             {
                 Finish(ConnectionEnd.SendFailed);
@@ -287,11 +300,12 @@ internal sealed partial class ServerConnection : IDisposable
             }
         }
 
-        if (_messagePoll.Look(limit ?? TimeSpan.MaxValue) is { } received)
+        if (_messagePoll.Look(limit ?? TimeSpan.MaxValue, _takeTiming.Current) is { } received)
         {
             return TakeIn(received);
         }
 
+        _takeTiming.Slept();
         if (limit is { } time)
         {
             int milliseconds = (int)Math.Clamp(time.TotalMilliseconds, 0, int.MaxValue);
@@ -432,7 +446,7 @@ internal sealed partial class ServerConnection : IDisposable
         }
 
         _reader.Settle();
-        if (_answerPoll.Look(limit) is not { } received)
+        if (_answerPoll.Look(limit, TakeTime.AtOnce) is not { } received)
         {
             long asleep = _answerPoll.BeginSleep();
             IoResult ready = Poll.Wait(_socket.Descriptor, EventLoopEvents.Read, (int)Math.Clamp(limit.TotalMilliseconds, 0, int.MaxValue));
