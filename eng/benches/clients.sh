@@ -43,6 +43,14 @@ serve() {
   exit 1
 }
 
+# alone NAME: stops the others, which may look for clients all the time; all, for the name of none.
+alone() {
+  local i
+  for i in "${!names[@]}"; do
+    if [ "${names[i]}" = "$1" ]; then kill -CONT "${servers[i]}"; else kill -STOP "${servers[i]}"; fi
+  done
+}
+
 # median FILE TEST KEY: the median of one figure over the rounds.
 median() {
   # Not every test has every figure.

@@ -48,14 +48,6 @@ if [ -n "$peer" ]; then
   serve peer $peer "$work/peer.sock"
 fi
 
-# alone NAME: stops the servers but this one.
-alone() {
-  local i
-  for i in "${!names[@]}"; do
-    if [ "${names[i]}" = "$1" ]; then kill -CONT "${servers[i]}"; else kill -STOP "${servers[i]}"; fi
-  done
-}
-
 for name in "${names[@]}"; do
   alone "$name"
   drive "$name" -w -q 32 -b 131072 -t 3 >/dev/null

@@ -35,8 +35,10 @@ client() {
 }
 
 for round in $(seq "$rounds"); do
+  alone floor
   "$work/rawpp" -m "$mode" -M "$mode" -n 100000 -w 10000 -s 0 -c 1 >>"$work/floor.out" 2>&1
   for name in "${names[@]}"; do
+    alone "$name"
     # The first round warms up and is not counted.
     [ "$round" -gt 1 ] || client "$name" >/dev/null 2>&1 || true
     client "$name" >>"$work/$name.out"

@@ -29,7 +29,6 @@ internal sealed class TakeTiming(TimeProvider time)
     private TakeTime _best;
     private int _trial = -1;
     private int _left = TrialLength;
-    private bool _hasStarted;
     private bool _slept;
     private long _started;
     private long _messages;
@@ -54,17 +53,15 @@ internal sealed class TakeTiming(TimeProvider time)
     private void Advance()
     {
         long now = time.GetTimestamp();
-        if (_trial >= 0 && _hasStarted && !_slept)
-        {
-            _costs[_trial++] = (double)(now - _started) / _messages;
-        }
-        else if (_trial < 0)
+        if (_trial < 0)
         {
             _trial = 0;
         }
+        else if (!_slept)
+        {
+            _costs[_trial++] = (double)(now - _started) / _messages;
+        }
 
-        // The answers of a trial that had to be given up are the way into the next.
-        _hasStarted = true;
         _slept = false;
         _started = now;
         _messages = 0;
