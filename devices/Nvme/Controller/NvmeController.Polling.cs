@@ -131,7 +131,7 @@ internal sealed partial class NvmeController
             ScheduleEvents();
         }
 
-        if (_device.Interrupts.Mode != InterruptMode.Msix)
+        if (completions.Interrupts && _device.Interrupts.Mode != InterruptMode.Msix)
         {
             lock (StateLock)
             {

@@ -239,7 +239,7 @@ internal sealed partial class NvmeController
                 {
                     long started = Stopwatch.GetTimestamp();
                     mayBeMore = RunBatch(queue);
-                    queue.TakesLong = Stopwatch.GetElapsedTime(started) > s_longBatch;
+                    queue.NoteBatch(Stopwatch.GetElapsedTime(started) > s_longBatch);
                     if (turn.IsBrief)
                     {
                         break;
@@ -285,12 +285,13 @@ internal sealed partial class NvmeController
         CompletionQueue completions = queue.Completions;
         NvmeRequest request = queue.Request;
         request.Serve(queue);
-        int reserved = completions.Reserve(BatchLength);
-        if (reserved < BatchLength && _shadow is { } shadow)
+        int wanted = Math.Min(BatchLength, queue.CommandCount);
+        int reserved = completions.Reserve(wanted);
+        if (reserved < wanted && _shadow is { } shadow)
         {
             // The host may have made room; if not, it is to say when it does.
             SyncHead(queue, shadow, asks: reserved == 0);
-            reserved += completions.Reserve(BatchLength - reserved);
+            reserved += completions.Reserve(wanted - reserved);
         }
 
         if (reserved == 0)

@@ -119,12 +119,17 @@ internal sealed class CompletionQueue(NvmeController controller, int id, uint si
     /// <returns>Whether somebody waits for room, who is to be told.</returns>
     public bool Release(int count)
     {
+        if (count == 0)
+        {
+            return false;
+        }
+
         lock (_lock)
         {
             _reserved -= (uint)count;
 
             // Under the lock: who has marked itself before sees the slots, or is seen here.
-            return count != 0 && Volatile.Read(ref _starved) != 0 && Interlocked.Exchange(ref _starved, 0) != 0;
+            return Volatile.Read(ref _starved) != 0 && Interlocked.Exchange(ref _starved, 0) != 0;
         }
     }
 
@@ -200,8 +205,9 @@ internal sealed class CompletionQueue(NvmeController controller, int id, uint si
             return false;
         }
 
+        // Behind the barrier: who has marked itself before it is seen here, who does so after it sees the room.
         Interlocked.Exchange(ref _head, head);
-        wasStarved = Interlocked.Exchange(ref _starved, 0) != 0;
+        wasStarved = Volatile.Read(ref _starved) != 0 && Interlocked.Exchange(ref _starved, 0) != 0;
         return true;
     }
 

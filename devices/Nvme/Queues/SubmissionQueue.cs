@@ -17,6 +17,9 @@ internal sealed class SubmissionQueue(int id, uint size, ulong address, int prio
     /// <summary>Commands of so many blocks take less time than it takes the host to see their completion.</summary>
     private const int ShortBlocks = 16;
 
+    /// <summary>So many long batches, one after another, are long because of what is in them.</summary>
+    private const int ManyLong = 3;
+
     /// <summary>Guards which commands of the batch are aborted, and encloses nothing. Only used where commands may wait.</summary>
     private readonly Lock _abortLock = new();
     private readonly CompletionEntry[] _gathered = new CompletionEntry[MostGathered];
@@ -24,6 +27,7 @@ internal sealed class SubmissionQueue(int id, uint size, ulong address, int prio
     private int _next;
     private int _fetched;
     private int _gatheredCount;
+    private int _longBatches;
     private uint _tail;
     private volatile bool _closed;
 
@@ -51,8 +55,15 @@ internal sealed class SubmissionQueue(int id, uint size, ulong address, int prio
     /// <summary>The queue was deleted or the controller stopped: nothing of it may reach the host any more.</summary>
     public bool IsClosed => _closed;
 
-    /// <summary>Whether the last commands took longer than a thread that answers the host may be kept.</summary>
-    public bool TakesLong { get; set; }
+    /// <summary>
+    /// Whether the last batches took so long that the next is not for a thread that answers the host. One alone may have been interrupted by the system, and to hand the
+    /// next over would take as long again: the thread that answers looks for messages on the processor that the other needs.
+    /// </summary>
+    public bool TakesLong => Volatile.Read(ref _longBatches) >= ManyLong;
+
+    /// <summary>A batch has been executed. The turn is held.</summary>
+    /// <param name="isLong">Whether it took longer than a thread that answers the host may be kept.</param>
+    public void NoteBatch(bool isLong) => Volatile.Write(ref _longBatches, isLong ? Math.Min(_longBatches + 1, ManyLong) : 0);
 
     /// <summary>What was last seen in the doorbell in memory: the shared one, or the host's. Guarded by <see cref="Turn"/>, or the poller's.</summary>
     public uint SeenTail { get; set; }
@@ -126,15 +137,23 @@ internal sealed class SubmissionQueue(int id, uint size, ulong address, int prio
     /// <summary>Whether commands wait.</summary>
     public bool HasCommands => Volatile.Read(ref _tail) != Head;
 
+    /// <summary>Commands that wait, up to the end of the ring.</summary>
+    public int CommandCount
+    {
+        get
+        {
+            uint tail = Volatile.Read(ref _tail);
+            return (int)(tail >= Head ? tail - Head : size - Head);
+        }
+    }
+
     /// <summary>Copies the next commands, without taking them.</summary>
     /// <param name="commands">Receives them.</param>
     /// <param name="count">How many there are, up to the length of <paramref name="commands"/> and the end of the ring.</param>
     /// <returns>What the memory answered.</returns>
     public Errno Peek(Span<NvmeCommand> commands, out int count)
     {
-        uint tail = Volatile.Read(ref _tail);
-        uint available = tail >= Head ? tail - Head : size - Head;
-        count = (int)Math.Min(available, (uint)commands.Length);
+        count = Math.Min(CommandCount, commands.Length);
         return count == 0 ? Errno.None : request.Host.Read(address + ((ulong)Head * NvmeCommand.Length), MemoryMarshal.AsBytes(commands[..count]));
     }
 
