@@ -54,39 +54,7 @@ internal sealed partial class NvmeController
         _rest?.Begin();
         while (!turn.IsCancelled && !turn.IsPausing && _polled is { Length: > 0 } queues)
         {
-            // The memory is replaced only after the last close, which waits for this run.
-            ReadOnlySpan<uint> values = MemoryMarshal.Cast<byte, uint>(doorbells.Slice(0, (int)doorbells.Size));
-            bool isIdle = true;
-            foreach (SubmissionQueue queue in queues)
-            {
-                uint tail = Volatile.Read(in values[queue.Id * 2]);
-                if (tail != queue.SeenTail)
-                {
-                    queue.SeenTail = tail;
-                    if (!queue.MoveTail(tail))
-                    {
-                        Events.Report(AsyncEvent.InvalidDoorbellValue);
-                    }
-                }
-
-                CompletionQueue completions = queue.Completions;
-                uint head = Volatile.Read(in values[(completions.Id * 2) + 1]);
-                if (head != completions.SeenHead)
-                {
-                    completions.SeenHead = head;
-                    PollHead(completions, head);
-                }
-
-                if (queue.HasCommands && IsBusMaster)
-                {
-                    lock (queue.Turn)
-                    {
-                        isIdle &= queue.IsClosed || !RunBatch(queue);
-                    }
-                }
-            }
-
-            if (!isIdle)
+            if (LookOnce(doorbells, queues))
             {
                 _rest?.Begin();
             }
@@ -100,6 +68,48 @@ internal sealed partial class NvmeController
         {
             _poller!.Schedule();
         }
+    }
+
+    /// <summary>
+    /// Looks at all doorbells and executes what waits. Not part of the loop around it: that one is entered once, and keeps the code that it was entered with; this one is compiled
+    /// anew for what it does.
+    /// </summary>
+    /// <returns>Whether something may be left to do.</returns>
+    private bool LookOnce(BarMemory doorbells, SubmissionQueue[] queues)
+    {
+        // The memory is replaced only after the last close, which waits for this run.
+        ReadOnlySpan<uint> values = MemoryMarshal.Cast<byte, uint>(doorbells.Slice(0, (int)doorbells.Size));
+        bool isIdle = true;
+        foreach (SubmissionQueue queue in queues)
+        {
+            uint tail = Volatile.Read(in values[queue.Id * 2]);
+            if (tail != queue.SeenTail)
+            {
+                queue.SeenTail = tail;
+                if (!queue.MoveTail(tail))
+                {
+                    Events.Report(AsyncEvent.InvalidDoorbellValue);
+                }
+            }
+
+            CompletionQueue completions = queue.Completions;
+            uint head = Volatile.Read(in values[(completions.Id * 2) + 1]);
+            if (head != completions.SeenHead)
+            {
+                completions.SeenHead = head;
+                PollHead(completions, head);
+            }
+
+            if (queue.HasCommands && IsBusMaster)
+            {
+                lock (queue.Turn)
+                {
+                    isIdle &= queue.IsClosed || !RunBatch(queue);
+                }
+            }
+        }
+
+        return !isIdle;
     }
 
     /// <summary>There is something to do that the poller would see only when it looks. Any thread, also with the state lock held.</summary>
