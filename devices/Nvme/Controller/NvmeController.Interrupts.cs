@@ -46,6 +46,9 @@ internal sealed partial class NvmeController
         _device.Interrupts.SetIntx(level && !_device.Interrupts.UsesMessages);
     }
 
+    /// <summary>Whether the pin is to be looked at when the host takes completions from a queue.</summary>
+    private bool MovesPin(CompletionQueue completions) => completions.Interrupts && _device.Interrupts.Mode != InterruptMode.Msix;
+
     private void Interrupt(CompletionQueue completions)
     {
         completions.Tell();

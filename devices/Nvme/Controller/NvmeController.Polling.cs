@@ -79,7 +79,7 @@ internal sealed partial class NvmeController
     {
         // The memory is replaced only after the last close, which waits for this run.
         ReadOnlySpan<uint> values = MemoryMarshal.Cast<byte, uint>(doorbells.Slice(0, (int)doorbells.Size));
-        bool isIdle = true;
+        bool mayBeMore = false;
         foreach (SubmissionQueue queue in queues)
         {
             uint tail = Volatile.Read(in values[queue.Id * 2]);
@@ -104,12 +104,12 @@ internal sealed partial class NvmeController
             {
                 lock (queue.Turn)
                 {
-                    isIdle &= queue.IsClosed || !RunBatch(queue);
+                    mayBeMore |= !queue.IsClosed && RunBatch(queue);
                 }
             }
         }
 
-        return !isIdle;
+        return mayBeMore;
     }
 
     /// <summary>There is something to do that the poller would see only when it looks. Any thread, also with the state lock held.</summary>
@@ -141,7 +141,7 @@ internal sealed partial class NvmeController
             ScheduleEvents();
         }
 
-        if (completions.Interrupts && _device.Interrupts.Mode != InterruptMode.Msix)
+        if (MovesPin(completions))
         {
             lock (StateLock)
             {

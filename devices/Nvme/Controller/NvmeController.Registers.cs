@@ -100,7 +100,7 @@ internal sealed partial class NvmeController
             ScheduleEvents();
         }
 
-        if (_device.Interrupts.Mode != InterruptMode.Msix)
+        if (MovesPin(completions))
         {
             UpdatePin();
         }

@@ -196,7 +196,7 @@ internal sealed partial class NvmeController
                     ScheduleUsers(completions);
                 }
 
-                if (_device.Interrupts.Mode != InterruptMode.Msix)
+                if (MovesPin(completions))
                 {
                     UpdatePin();
                 }

@@ -128,27 +128,27 @@ internal sealed class MessageReader : IDisposable
         }
 
         _receiveStart = 0;
-        _ahead = result.Count;
+        int ahead = result.Count;
         if (withDescriptors)
         {
             // Descriptors come with the first byte of their message, and it is freed with its last.
             IoResult taken = _socket.Receive(_buffer.AsSpan(0, result.Count - 1), _arrived, ReceiveFlags.DontWait);
             if (taken.IsError || taken.Count < result.Count - 1)
             {
-                _ahead = 0;
                 _end = taken.IsError ? 0 : taken.Count;
                 return taken;
             }
 
-            _ahead = 1;
+            ahead = 1;
         }
 
         Learn(true);
+        _ahead = ahead;
         _end = result.Count;
         return result;
     }
 
-    /// <summary>Takes out of the socket what <see cref="Look"/> left there. No access to a region comes with descriptors: any are closed.</summary>
+    /// <summary>Takes out of the socket what <see cref="Look"/> left there. A message that was left whole comes with no descriptors: any are closed.</summary>
     public void Settle()
     {
         if (_ahead > 0)

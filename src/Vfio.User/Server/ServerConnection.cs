@@ -228,7 +228,8 @@ internal sealed partial class ServerConnection : IDisposable
         while (!_closing)
         {
             long before = _messageCount;
-            if (ProcessArrived())
+            bool any = ProcessArrived();
+            if (any)
             {
                 messageStarted = 0;
             }
@@ -243,7 +244,7 @@ internal sealed partial class ServerConnection : IDisposable
             // What the answers need not wait for.
             _reader.Settle();
             Spend(null);
-            if (_messageCount > before)
+            if (any)
             {
                 _takeTiming.Answered((int)(_messageCount - before));
             }
