@@ -13,16 +13,27 @@ namespace Vfio.User;
 /// </remarks>
 internal sealed class MessageWriter
 {
+    /// <summary>What any socket takes that nothing was sent on yet, without waiting.</summary>
+    private const int FitsAlways = 1024;
+
     private readonly UnixSocket _socket;
+    private readonly TimeSpan? _limit;
     private readonly Lock _sendLock = new();
     private byte[] _buffer = [];
     private int _length;
     private int _begun = -1;
+    private bool _hasSent;
+    private bool _isLimited;
     private volatile int _failure;
 
-    public MessageWriter(UnixSocket socket)
+    /// <summary>Makes a writer.</summary>
+    /// <param name="socket">Where the messages go.</param>
+    /// <param name="limit">How long a send waits for room each time; null leaves the socket as it is.</param>
+    public MessageWriter(UnixSocket socket, TimeSpan? limit = null)
     {
         _socket = socket;
+        _limit = limit;
+        _isLimited = limit is null;
     }
 
     /// <summary>Why nothing is sent any more, or <see cref="Errno.None"/>.</summary>
@@ -107,6 +118,11 @@ internal sealed class MessageWriter
                 return (Errno)_failure;
             }
 
+            if (!_isLimited)
+            {
+                Limit(head.Length + payload.Length);
+            }
+
             IoResult result = _socket.Send(head, payload, descriptors);
             if (result.IsError)
             {
@@ -116,6 +132,18 @@ internal sealed class MessageWriter
 
             return Errno.None;
         }
+    }
+
+    /// <summary>Before a send that could wait: not the first small one, the answer to the version, which whoever connects waits for. Caller holds the lock.</summary>
+    private void Limit(int length)
+    {
+        if (_hasSent || length > FitsAlways)
+        {
+            _socket.SetSendTimeout(_limit!.Value);
+            _isLimited = true;
+        }
+
+        _hasSent = true;
     }
 
     private void MakeRoom(int size)

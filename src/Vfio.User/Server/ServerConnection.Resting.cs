@@ -19,6 +19,9 @@ internal sealed partial class ServerConnection
     private bool _lacksThread;
     private bool _cannotRest;
 
+    /// <summary>Whether so many are busy that nobody keeps a thread that has nothing to do.</summary>
+    public static bool MustNotWait(WorkerThreads threads) => threads.Busy > s_manyThreads;
+
     private TimeSpan NegotiationLeft => _options.NegotiationTimeout - _host.TimeProvider.GetElapsedTime(_connected);
 
     /// <summary>

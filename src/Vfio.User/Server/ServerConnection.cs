@@ -46,6 +46,7 @@ internal sealed partial class ServerConnection : IDisposable
     private bool _bufferLeft;
     private bool _hasMessageMemory;
     private bool _disposed;
+    private bool _sleepIsLimited;
     private int _queuedBytes;
     private readonly AnsweringThread _answering = new();
     private readonly BusyPoll _messagePoll;
@@ -76,10 +77,8 @@ internal sealed partial class ServerConnection : IDisposable
         _messagePoll = new BusyPoll(_reader, options.BusyPoll, host.Workers);
         _takeTiming = new TakeTiming(host.TimeProvider);
         _answerPoll = new BusyPoll(_reader, options.BusyPoll, host.Workers);
-        _writer = new MessageWriter(socket);
+        _writer = new MessageWriter(socket, options.MessageTimeout);
         _descriptors = _reader.Descriptors;
-        socket.SetSendTimeout(options.MessageTimeout);
-        socket.SetReceiveTimeout(options.RestAfter);
         _timer = host.TimeProvider.CreateTimer(static state => ((ServerConnection)state!).OnTimer(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -325,9 +324,14 @@ internal sealed partial class ServerConnection : IDisposable
             }
         }
 
-        // With many busy at once nobody keeps a thread that has nothing to do.
+        if (!_sleepIsLimited)
+        {
+            _sleepIsLimited = true;
+            _socket.SetReceiveTimeout(_options.RestAfter);
+        }
+
         long asleep = _messagePoll.BeginSleep();
-        IoResult result = _reader.Fill(!_cannotRest && _host.Workers.Busy > s_manyThreads ? ReceiveFlags.DontWait : ReceiveFlags.None);
+        IoResult result = _reader.Fill(!_cannotRest && MustNotWait(_host.Workers) ? ReceiveFlags.DontWait : ReceiveFlags.None);
         _messagePoll.EndSleep(asleep);
         return TakeIn(result);
     }

@@ -11,23 +11,17 @@ namespace Vfio.User;
 /// </remarks>
 public sealed partial class VfioUserServer : IAsyncDisposable
 {
-    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(100);
     private readonly VfioHost _host;
     private readonly VfioUserServerOptions _options;
     private readonly ILogger _logger;
     private readonly UnixSocket? _listener;
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly ITimer _pause;
     private (ulong Device, ulong Inode)? _socketFile;
-    private IDisposable? _registration;
     private ServerConnection? _active;
     private TaskCompletionSource? _ended;
     private long _connections;
     private bool _stopped;
-
-    /// <summary>The last client's thread is looking whether the next one is there.</summary>
-    private bool _goesOn;
 
     private VfioUserServer(VfioHost host, string deviceName, string? socketPath, UnixSocket? listener, VfioUserServerOptions options)
     {
@@ -42,7 +36,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
         _ = listener?.Descriptor.TrySetNonBlocking();
 
         // Armed once now: the first timer of a process starts a thread, which fails at the very time when this one will be needed.
-        _pause = host.TimeProvider.CreateTimer(static state => ((VfioUserServer)state!).ResumeAccepting(), this, TimeSpan.FromHours(1), Timeout.InfiniteTimeSpan);
+        _resume = host.TimeProvider.CreateTimer(static state => ((VfioUserServer)state!).ResumeAccepting(), this, TimeSpan.FromHours(1), Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>The device's name in the host.</summary>
@@ -144,6 +138,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         IDisposable? registration;
+        UnixSocket? newcomer;
         bool stopped;
         lock (_lock)
         {
@@ -151,7 +146,8 @@ public sealed partial class VfioUserServer : IAsyncDisposable
             _stopped = true;
             registration = _registration;
             _registration = null;
-            _pause.Dispose();
+            (newcomer, _newcomer) = (_newcomer, null);
+            _resume.Dispose();
             _active?.Shutdown(ConnectionEnd.ServerStopped);
         }
 
@@ -163,10 +159,18 @@ public sealed partial class VfioUserServer : IAsyncDisposable
         }
 
         registration?.Dispose();
+        newcomer?.Dispose();
+
         // Not what somebody else has put there meanwhile.
         if (SocketPath is not null && FindSocket(SocketPath) is { } found && found == _socketFile)
         {
             File.Delete(SocketPath);
+        }
+
+        if (SocketPath is not null)
+        {
+            // Wakes up the last client's thread, should it wait there. A listener that was handed in may be somebody else's as well.
+            _listener!.Shutdown();
         }
 
         _listener?.Dispose();
@@ -221,127 +225,6 @@ public sealed partial class VfioUserServer : IAsyncDisposable
         }
     }
 
-    private void StartAccepting()
-    {
-        lock (_lock)
-        {
-            if (_stopped || _registration is not null)
-            {
-                return;
-            }
-
-            try
-            {
-                if (_host.EventLoop.TryRegister(_listener!.Descriptor, EventLoopEvents.Read, _ => Accept(), out _registration) != Errno.None)
-                {
-                    PauseAccepting();
-                }
-            }
-            catch (ObjectDisposedException)
-            {
-                // The host was disposed before this server. Nobody can come any more, and the thread of the last client must not fail by it.
-            }
-        }
-    }
-
-    /// <summary>
-    /// When this process has no descriptor or memory left for a connection: tries again later. The connection waits, and the loop, which
-    /// serves others too, does not spin. Caller holds the lock.
-    /// </summary>
-    private void PauseAccepting()
-    {
-        _registration?.Dispose();
-        _registration = null;
-        _pause.Change(s_pause, Timeout.InfiniteTimeSpan);
-    }
-
-    private void ResumeAccepting()
-    {
-        lock (_lock)
-        {
-            if (_listener is not null && _active is null)
-            {
-                StartAccepting();
-            }
-        }
-    }
-
-    /// <summary>On the event loop: takes one connection.</summary>
-    private void Accept()
-    {
-        lock (_lock)
-        {
-            if (_stopped)
-            {
-                return;
-            }
-
-            if (_goesOn || (_active is not null && _active.HasPeerGone()))
-            {
-                // It has ended and is being closed; the newcomer waits for that. Its thread takes the newcomer, and starts accepting again.
-                _registration?.Dispose();
-                _registration = null;
-                return;
-            }
-        }
-
-        if (TryTake() is not { } socket)
-        {
-            return;
-        }
-
-        if (HasClient)
-        {
-            LogSecondRefused(DeviceName);
-            socket.Dispose();
-            return;
-        }
-
-        _ = Start(socket);
-    }
-
-    /// <summary>Takes a connection that waits, if there is one and its user may.</summary>
-    private UnixSocket? TryTake()
-    {
-        UnixSocket? socket;
-        lock (_lock)
-        {
-            // The listener is there until the server is stopped, and never waits.
-            socket = null;
-            Errno error = _stopped ? Errno.EAGAIN : _listener!.TryAccept(out socket);
-            if (error != Errno.None)
-            {
-                // EAGAIN: there is none, or somebody else was faster.
-                if (error != Errno.EAGAIN)
-                {
-                    LogNotAccepted(DeviceName, error);
-                    PauseAccepting();
-                }
-
-                return null;
-            }
-        }
-
-        if (!IsAllowed(socket!))
-        {
-            LogUserRefused(DeviceName);
-            socket!.Dispose();
-            return null;
-        }
-
-        return socket;
-    }
-
-    private bool IsAllowed(UnixSocket socket)
-    {
-        if (socket.TryGetPeerCredentials(out PeerCredentials peer) != Errno.None)
-        {
-            return false;
-        }
-
-        return _options.AllowedUsers?.Contains(peer.UserId) ?? (peer.UserId == 0 || peer.UserId == UnixSocket.OwnUserId);
-    }
-
     /// <summary>Makes a connection of a socket and starts it.</summary>
     /// <param name="onThisThread">The caller runs it; otherwise a thread of the host's does.</param>
     /// <returns>The connection; null when it could not be started.</returns>
@@ -369,7 +252,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
             _active = connection;
             _connections++;
             _ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            if (_options.SecondClient == SecondClientPolicy.Wait)
+            if (!RefusesSecond)
             {
                 // Whoever connects now stays in the backlog.
                 _registration?.Dispose();
@@ -384,7 +267,6 @@ public sealed partial class VfioUserServer : IAsyncDisposable
     /// <returns>The connection that the thread goes on with: who waits already need not wait for another thread to wake up.</returns>
     private ServerConnection? OnEnded(ServerConnection connection)
     {
-        ServerConnection? next = null;
         TaskCompletionSource? ended;
         lock (_lock)
         {
@@ -397,26 +279,15 @@ public sealed partial class VfioUserServer : IAsyncDisposable
             connection.Dispose();
         }
 
-        if (_listener is null)
-        {
-            _completion.TrySetResult();
-        }
-        else
-        {
-            next = TryTake() is { } socket ? Start(socket, onThisThread: true) : null;
-            lock (_lock)
-            {
-                _goesOn = false;
-            }
-
-            if (next is null || _options.SecondClient != SecondClientPolicy.Wait)
-            {
-                StartAccepting();
-            }
-        }
-
+        // The device is closed, whatever this thread does next.
         ended?.TrySetResult();
-        return next;
+        if (_listener is not null)
+        {
+            return StartNext();
+        }
+
+        _completion.TrySetResult();
+        return null;
     }
 
     [LoggerMessage(EventId = 3101, Level = LogLevel.Information, Message = "{Device}: a second client was refused")]

@@ -35,8 +35,8 @@ public sealed record VfioUserServerOptions
     public TimeSpan BusyPoll { get; init; } = TimeSpan.FromMicroseconds(50);
 
     /// <summary>
-    /// How long a connection without traffic keeps its thread and buffers. At rest it costs neither; the message that ends the rest takes some tens of
-    /// microseconds longer. At least a millisecond.
+    /// How long a connection without traffic keeps its thread and buffers, and how long the thread of a client that has gone waits for the next one. At rest
+    /// neither is held; the message or the client that ends the rest is served some tens of microseconds later. At least a millisecond.
     /// </summary>
     public TimeSpan RestAfter { get; init; } = TimeSpan.FromMilliseconds(100);
 
