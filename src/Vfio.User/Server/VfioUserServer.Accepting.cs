@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Vfio.Abi;
 using Vfio.Linux;
 
@@ -17,6 +18,9 @@ public sealed partial class VfioUserServer
 
     private readonly ITimer _resume;
     private IDisposable? _registration;
+
+    /// <summary>How long the last client's thread looks for the next one. That thread's.</summary>
+    private SpinBudget _budget;
 
     /// <summary>The last client's thread is looking for the next one, and nobody else accepts.</summary>
     private bool _goesOn;
@@ -74,7 +78,7 @@ public sealed partial class VfioUserServer
     /// <summary>On the event loop: takes one connection.</summary>
     private void Accept()
     {
-        if (TryTake() is not { } socket)
+        if (TryTake(out UnixSocket? socket) != Errno.None)
         {
             return;
         }
@@ -97,11 +101,11 @@ public sealed partial class VfioUserServer
         if (refused)
         {
             LogSecondRefused(DeviceName);
-            socket.Dispose();
+            socket!.Dispose();
             return;
         }
 
-        _ = Start(socket);
+        _ = Start(socket!);
     }
 
     /// <summary>On the thread of a connection that has ended, with <see cref="_goesOn"/> set: finds the connection that it goes on with.</summary>
@@ -122,19 +126,9 @@ public sealed partial class VfioUserServer
             (socket, _newcomer) = (_newcomer, null);
         }
 
-        socket ??= TryTake();
-        if (socket is null && !_stopped && !ServerConnection.MustNotWait(_host.Workers))
+        if (socket is null && TryTake(out socket) == Errno.EAGAIN)
         {
-            try
-            {
-                _ = Poll.Wait(_listener!.Descriptor, EventLoopEvents.Read, (int)_options.RestAfter.TotalMilliseconds);
-            }
-            catch (ObjectDisposedException)
-            {
-                // The server was stopped at this moment.
-            }
-
-            socket = TryTake();
+            socket = WaitForNext();
         }
 
         ServerConnection? next = socket is null ? null : Start(socket, onThisThread: true);
@@ -155,10 +149,47 @@ public sealed partial class VfioUserServer
         return next;
     }
 
-    /// <summary>Takes a connection that waits, if there is one and its user may.</summary>
-    private UnixSocket? TryTake()
+    /// <summary>Waits for the next client: first looks, as for a message (<see cref="VfioUserServerOptions.BusyPoll"/>), then sleeps.</summary>
+    private UnixSocket? WaitForNext()
     {
         UnixSocket? socket;
+        TimeSpan budget = _host.Workers.Busy > Environment.ProcessorCount ? TimeSpan.Zero : _budget.Budget;
+        budget = budget < _options.RestAfter ? budget : _options.RestAfter;
+        long started = Stopwatch.GetTimestamp();
+        while (!_stopped && Stopwatch.GetElapsedTime(started) < budget)
+        {
+            if (TryTake(out socket) != Errno.EAGAIN)
+            {
+                _budget.Found();
+                return socket;
+            }
+        }
+
+        if (_stopped || ServerConnection.MustNotWait(_host.Workers))
+        {
+            return null;
+        }
+
+        started = Stopwatch.GetTimestamp();
+        try
+        {
+            _ = Poll.Wait(_listener!.Descriptor, EventLoopEvents.Read, (int)_options.RestAfter.TotalMilliseconds);
+        }
+        catch (ObjectDisposedException)
+        {
+            // The server was stopped at this moment.
+        }
+
+        _budget.Slept(Stopwatch.GetElapsedTime(started));
+        _ = TryTake(out socket);
+        return socket;
+    }
+
+    /// <summary>Takes a connection that waits, if there is one and its user may.</summary>
+    /// <param name="socket">It, after success.</param>
+    /// <returns>EAGAIN: there is none, or somebody else was faster. EACCES: it was of another user. Others: the system gives none now; it is tried again later.</returns>
+    private Errno TryTake(out UnixSocket? socket)
+    {
         lock (_lock)
         {
             // The listener is there until the server is stopped, and never waits.
@@ -166,14 +197,13 @@ public sealed partial class VfioUserServer
             Errno error = _stopped ? Errno.EAGAIN : _listener!.TryAccept(out socket);
             if (error != Errno.None)
             {
-                // EAGAIN: there is none, or somebody else was faster.
                 if (error != Errno.EAGAIN)
                 {
                     LogNotAccepted(DeviceName, error);
                     PauseAccepting();
                 }
 
-                return null;
+                return error;
             }
         }
 
@@ -181,10 +211,11 @@ public sealed partial class VfioUserServer
         {
             LogUserRefused(DeviceName);
             socket!.Dispose();
-            return null;
+            socket = null;
+            return Errno.EACCES;
         }
 
-        return socket;
+        return Errno.None;
     }
 
     private bool IsAllowed(UnixSocket socket)

@@ -30,6 +30,7 @@ public sealed partial class VfioUserServer : IAsyncDisposable
         SocketPath = socketPath;
         _listener = listener;
         _options = options;
+        _budget = new SpinBudget(options.BusyPoll);
         _logger = host.Options.LoggerFactory.CreateLogger("Vfio.User.Server");
 
         // Accepting happens on a loop that serves others: it must not wait when the connection was taken or given up meanwhile.
