@@ -1,3 +1,5 @@
+using Vfio.Iommu;
+
 namespace Vfio.Run;
 
 /// <summary>What a <see cref="ProgramSupervisor"/> runs, and how.</summary>
@@ -11,6 +13,12 @@ public sealed record RunOptions
 
     /// <summary>Whether programs may map registers: each access stops the program and goes to the device. It takes ptrace, so that no debugger can attach.</summary>
     public bool TrapsRegisters { get; init; } = true;
+
+    /// <summary>
+    /// How devices reach memory of the program that is a file's (memfd, hugetlbfs): mapped here as well, or copied by the kernel. Memory that is nobody's but the program's
+    /// is always copied.
+    /// </summary>
+    public DescriptorMemoryPolicy ProgramMemory { get; init; } = DescriptorMemoryPolicy.Safe;
 
     /// <summary>Where each call on a file of ours is told with its result; null for nowhere.</summary>
     public TextWriter? Trace { get; init; }

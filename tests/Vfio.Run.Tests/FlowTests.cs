@@ -45,6 +45,15 @@ public sealed class FlowTests
     }
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Devices_reach_the_files_that_a_program_has_mapped(bool asNobody)
+    {
+        (await SupervisedRun.RunWithAsync(["--log-level", "error", "--device", "edu@06:0d.0"], [TestPrograms.Get("shared")], asNobody)).ShouldSucceed();
+        (await SupervisedRun.RunWithAsync(["--log-level", "error", "--device", "edu@06:0d.0", "--program-memory", "trusted"], [TestPrograms.Get("shared"), "trusted"], asNobody)).ShouldSucceed();
+    }
+
+    [Theory]
     [InlineData("type1")]
     [InlineData("cdev")]
     [InlineData("tree")]

@@ -7,6 +7,12 @@ public sealed class UserMemorySource : MemorySource
 {
     private readonly IUserMemory _memory;
     private readonly ulong _address;
+    private readonly IShareableUserMemory? _shareable;
+    private readonly Lock _lock = new();
+
+    /// <summary>What the range shows, where it can be had here. Written once, before <see cref="_isAsked"/>.</summary>
+    private MemorySource? _shared;
+    private volatile bool _isAsked;
 
     /// <summary>Shows a range of addresses.</summary>
     /// <param name="memory">Whose addresses.</param>
@@ -19,6 +25,8 @@ public sealed class UserMemorySource : MemorySource
         _address = address;
         Length = length;
         IsWritable = writable;
+        _shareable = memory as IShareableUserMemory;
+        _isAsked = _shareable is null;
     }
 
     internal IUserMemory Memory => _memory;
@@ -30,7 +38,7 @@ public sealed class UserMemorySource : MemorySource
     public override bool IsWritable { get; }
 
     /// <inheritdoc/>
-    public override string Kind => "user";
+    public override string Kind => _shared is null ? "user" : "shared";
 
     /// <inheritdoc/>
     public override ulong PlacementHint(ulong offset) => unchecked(_address + offset);
@@ -39,14 +47,17 @@ public sealed class UserMemorySource : MemorySource
     protected override bool CountsPins => _memory is IPinnableUserMemory;
 
     /// <inheritdoc/>
-    public override Errno Read(ulong offset, Span<byte> destination) => _memory.Read(_address + offset, destination);
+    public override Errno Read(ulong offset, Span<byte> destination)
+        => Shared is { } shared ? shared.Read(offset, destination) : _memory.Read(_address + offset, destination);
 
     /// <inheritdoc/>
-    public override Errno Write(ulong offset, ReadOnlySpan<byte> source) => _memory.Write(_address + offset, source);
+    public override Errno Write(ulong offset, ReadOnlySpan<byte> source)
+        => Shared is { } shared ? shared.Write(offset, source) : _memory.Write(_address + offset, source);
 
     /// <inheritdoc/>
     public override nint GetPointer(ulong offset)
-        => (_memory as IDirectUserMemory)?.GetPointer(_address + offset, Length - offset, IsWritable) ?? 0;
+        => Shared is { } shared ? shared.GetPointer(offset)
+            : (_memory as IDirectUserMemory)?.GetPointer(_address + offset, Length - offset, IsWritable) ?? 0;
 
     /// <inheritdoc/>
     protected internal override Errno PutInPlace(ulong page, ulong count)
@@ -78,5 +89,28 @@ public sealed class UserMemorySource : MemorySource
     /// <inheritdoc/>
     protected override void Release()
     {
+        lock (_lock)
+        {
+            _isAsked = true;
+            _shared?.RemoveReference();
+            _shared = null;
+        }
+    }
+
+    /// <summary>Asked for at the first use, when pages that are pinned have been.</summary>
+    private MemorySource? Shared => _isAsked ? _shared : Ask();
+
+    private MemorySource? Ask()
+    {
+        lock (_lock)
+        {
+            if (!_isAsked)
+            {
+                _shared = _shareable!.TryShare(_address, Length, IsWritable);
+                _isAsked = true;
+            }
+
+            return _shared;
+        }
     }
 }

@@ -1,11 +1,12 @@
 using System.Collections.Concurrent;
 using Vfio.Abi;
+using Vfio.Iommu;
 using Vfio.Linux;
 
 namespace Vfio.Run;
 
 /// <summary>The processes of the program, by their threads.</summary>
-internal sealed class ProcessTable(OpenFileTable files, VfioHost host) : IDisposable
+internal sealed class ProcessTable(OpenFileTable files, VfioHost host, DescriptorMemoryPolicy policy) : IDisposable
 {
     private readonly ConcurrentDictionary<int, SupervisedProcess> _byThread = new();
     private readonly Dictionary<int, (SupervisedProcess Process, IDisposable Watch)> _processes = [];
@@ -34,7 +35,7 @@ internal sealed class ProcessTable(OpenFileTable files, VfioHost host) : IDispos
                     return null;
                 }
 
-                SupervisedProcess process = new(id, descriptor!, files, new SupervisedMappings(id, files), host.Options.LockedMemory);
+                SupervisedProcess process = new(id, descriptor!, files, new SupervisedMappings(id, files), host.Options.LockedMemory, policy);
                 entry = (process, host.EventLoop.Register(descriptor!.Descriptor, EventLoopEvents.Read, _ => Remove(process)));
                 _processes.Add(id, entry);
             }

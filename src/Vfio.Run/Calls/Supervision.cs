@@ -16,7 +16,7 @@ internal sealed partial class Supervision : IDisposable
         _logger = Host.Options.LoggerFactory.CreateLogger("Vfio.Run");
         _folder = Directory.CreateTempSubdirectory("vfio-run-");
         Files = new OpenFileTable(Host.EventLoop, _folder);
-        Processes = new ProcessTable(Files, Host);
+        Processes = new ProcessTable(Files, Host, options.ProgramMemory);
         Tree = new ProgramTree(bus);
         Mirror = new MirrorFolder(_folder.CreateSubdirectory("root"));
         TrapsRegisters = options.TrapsRegisters;

@@ -6,13 +6,15 @@ namespace Vfio.Run;
 
 /// <summary>The memory of a process of the program, and the devices that it has mapped in it.</summary>
 /// <remarks>
-/// What the program unmaps is not there any more, also for devices that still have it mapped (a use is EFAULT). What devices have in place of a process that ends is
-/// kept for other processes that use the same devices.
+/// What is a file's and can be had here as well devices reach themselves (<see cref="SharedFiles"/>), also when the program has unmapped it. Of the rest, what the program
+/// unmaps is not there any more, also for devices that still have it mapped (a use is EFAULT), and what devices have in place of a process that ends is kept for other processes
+/// that use the same devices.
 /// </remarks>
-internal sealed class CallerMemory(SupervisedProcess process) : IPinnableUserMemory, IProcessUserMemory
+internal sealed class CallerMemory(SupervisedProcess process, DescriptorMemoryPolicy policy) : IPinnableUserMemory, IProcessUserMemory, IShareableUserMemory
 {
     private const ulong PageSize = 4096;
     private readonly PageSet _pinned = new();
+    private readonly SharedFiles _shared = new(process, policy);
     private volatile bool _isLost;
     private volatile KeptMemory? _kept;
     private CallerMemoryWithDevices? _withDevices;
@@ -24,7 +26,13 @@ internal sealed class CallerMemory(SupervisedProcess process) : IPinnableUserMem
     public int ProcessId => process.Id;
 
     /// <summary>The process has executed another program, or ended.</summary>
-    public void Lose() => _isLost = true;
+    public void Lose()
+    {
+        _isLost = true;
+        _shared.Dispose();
+    }
+
+    public MemorySource? TryShare(ulong address, ulong length, bool writable) => _isLost ? null : _shared.TryShare(address, length, writable);
 
     /// <summary>Keeps what is pinned: the process is about to end.</summary>
     /// <param name="others">Finds the processes that may still use it; asked only when there is something.</param>
@@ -89,9 +97,11 @@ internal sealed class CallerMemory(SupervisedProcess process) : IPinnableUserMem
 }
 
 /// <summary>A process's memory for containers, in which also devices that it has mapped can be the target of DMA.</summary>
-internal sealed class CallerMemoryWithDevices(SupervisedProcess process, CallerMemory memory) : IPinnableUserMemory, IProcessUserMemory
+internal sealed class CallerMemoryWithDevices(SupervisedProcess process, CallerMemory memory) : IPinnableUserMemory, IProcessUserMemory, IShareableUserMemory
 {
     public int ProcessId => process.Id;
+
+    public MemorySource? TryShare(ulong address, ulong length, bool writable) => memory.TryShare(address, length, writable);
 
     public Errno Read(ulong address, Span<byte> destination)
     {

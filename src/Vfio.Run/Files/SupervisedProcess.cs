@@ -11,17 +11,19 @@ internal sealed class SupervisedProcess : IDisposable
     private readonly ConcurrentDictionary<int, OpenFile> _files = new();
     private readonly OpenFileTable _table;
     private readonly ProcessDescriptor _descriptor;
+    private readonly DescriptorMemoryPolicy _policy;
     private CallerMemory _memory;
     private int _version;
 
-    public SupervisedProcess(int id, ProcessDescriptor descriptor, OpenFileTable table, SupervisedMappings mappings, LockedMemoryAccount user)
+    public SupervisedProcess(int id, ProcessDescriptor descriptor, OpenFileTable table, SupervisedMappings mappings, LockedMemoryAccount user, DescriptorMemoryPolicy policy)
     {
         Account = new ProcessMemoryAccount(user);
         Id = id;
         _descriptor = descriptor;
         _table = table;
         Mappings = mappings;
-        _memory = new CallerMemory(this);
+        _policy = policy;
+        _memory = new CallerMemory(this, policy);
         Code = new ProcessMemoryFile(id);
     }
 
@@ -89,7 +91,7 @@ internal sealed class SupervisedProcess : IDisposable
         ForgetAll();
         Mappings.Clear();
         Code.Dispose();
-        Interlocked.Exchange(ref _memory, new CallerMemory(this)).Lose();
+        Interlocked.Exchange(ref _memory, new CallerMemory(this, _policy)).Lose();
     }
 
     /// <summary>A number in the range that nothing is open at.</summary>

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Microsoft.Extensions.Logging;
+using Vfio.Iommu;
 using Vfio.Iommu.Testing;
 using Vfio.Run;
 using Vfio.Tool.Devices;
@@ -26,11 +27,15 @@ internal static class RunCommand
         Option<int?> group = new("--group") { Description = "Put all devices into one IOMMU group, which this number stands for", HelpName = "NUMBER" };
         Option<bool> spapr = new("--spapr") { Description = "IOMMUs of POWER machines: containers of the sPAPR TCE types, with error handling" };
         Option<bool> testOperations = new("--test-ops") { Description = "Offer the operations by which programs test iommufd itself (IOMMU_TEST_OP_*)" };
+        Option<DescriptorMemoryPolicy> memory = CommonOptions.Choice(
+            "--program-memory",
+            "How devices reach the program's memory that is a file's; 'trusted' maps what cannot be sealed too, and a program that shrinks it ends the run",
+            DescriptorMemoryPolicy.Safe);
         Option<LogLevel> level = CommonOptions.LogLevel();
         Argument<string[]> program = new("program") { Description = "The program and its arguments, behind --", Arity = ArgumentArity.OneOrMore };
         Command command = new("run", "Run an unmodified program that uses VFIO on devices of this process: no root, no module, no IOMMU.")
         {
-            devices, config, trace, output, noTrap, noIommu, group, spapr, testOperations, level, program,
+            devices, config, trace, output, noTrap, noIommu, group, spapr, testOperations, memory, level, program,
         };
         command.SetAction(async result =>
         {
@@ -65,6 +70,7 @@ internal static class RunCommand
                 Program = result.GetValue(program)!,
                 Launcher = ToolLauncher.Find(),
                 TrapsRegisters = !result.GetValue(noTrap),
+                ProgramMemory = result.GetValue(memory),
                 Trace = writer ?? (result.GetValue(trace) ? Console.Error : null),
             });
         });
