@@ -16,7 +16,7 @@ internal sealed class SharedFiles(SupervisedProcess process, DescriptorMemoryPol
     private readonly DescriptorMemoryPool _pool = new(policy, MaximumMappings);
     private readonly Lock _lock = new();
 
-    /// <summary>The numbers at which files were found the last time; 0 or more.</summary>
+    /// <summary>The numbers at which files were found the last time; -1 for those that have none, such as shared memory without a name, which are not looked for again.</summary>
     private readonly Dictionary<FileIdentity, int> _numbers = [];
 
     /// <summary>Finds the memory behind a range of the process's addresses.</summary>
@@ -86,7 +86,7 @@ internal sealed class SharedFiles(SupervisedProcess process, DescriptorMemoryPol
     {
         lock (_lock)
         {
-            if (!_numbers.TryGetValue(file, out int number) || !Is(number, file))
+            if (!_numbers.TryGetValue(file, out int number) || (number >= 0 && !Is(process.Id, number, file)))
             {
                 number = Find(file);
                 _numbers[file] = number;
@@ -94,7 +94,6 @@ internal sealed class SharedFiles(SupervisedProcess process, DescriptorMemoryPol
 
             if (number < 0)
             {
-                _numbers.Remove(file);
                 return null;
             }
 
@@ -105,7 +104,7 @@ internal sealed class SharedFiles(SupervisedProcess process, DescriptorMemoryPol
             }
 
             // The number may have become another file's meanwhile.
-            if (descriptor!.TryGetStatus(out FileStatus status) == Errno.None && status.Inode == file.Inode && Is(number, file))
+            if (Is(Environment.ProcessId, descriptor!.Number, file))
             {
                 return descriptor;
             }
@@ -119,7 +118,7 @@ internal sealed class SharedFiles(SupervisedProcess process, DescriptorMemoryPol
     {
         foreach (int number in ProcessFiles.Numbers(process.Id))
         {
-            if (Is(number, file))
+            if (Is(process.Id, number, file))
             {
                 return number;
             }
@@ -128,5 +127,5 @@ internal sealed class SharedFiles(SupervisedProcess process, DescriptorMemoryPol
         return -1;
     }
 
-    private bool Is(int number, FileIdentity file) => ProcessFiles.TryIdentify(process.Id, number, out FileIdentity identity) == Errno.None && identity == file;
+    private static bool Is(int processId, int number, FileIdentity file) => ProcessFiles.TryIdentify(processId, number, out FileIdentity identity) == Errno.None && identity == file;
 }
