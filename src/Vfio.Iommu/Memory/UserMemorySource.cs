@@ -7,8 +7,9 @@ public sealed class UserMemorySource : MemorySource
 {
     private readonly IUserMemory _memory;
     private readonly ulong _address;
-    private readonly IShareableUserMemory? _shareable;
-    private readonly Lock _lock = new();
+
+    /// <summary>Null when the memory cannot be shared: most sources are of such memory, and there may be a million of them.</summary>
+    private readonly Lock? _lock;
 
     /// <summary>What the range shows, where it can be had here. Written once, before <see cref="_isAsked"/>.</summary>
     private MemorySource? _shared;
@@ -25,8 +26,8 @@ public sealed class UserMemorySource : MemorySource
         _address = address;
         Length = length;
         IsWritable = writable;
-        _shareable = memory as IShareableUserMemory;
-        _isAsked = _shareable is null;
+        _lock = memory is IShareableUserMemory ? new Lock() : null;
+        _isAsked = _lock is null;
     }
 
     internal IUserMemory Memory => _memory;
@@ -89,6 +90,11 @@ public sealed class UserMemorySource : MemorySource
     /// <inheritdoc/>
     protected override void Release()
     {
+        if (_lock is null)
+        {
+            return;
+        }
+
         lock (_lock)
         {
             _isAsked = true;
@@ -102,11 +108,11 @@ public sealed class UserMemorySource : MemorySource
 
     private MemorySource? Ask()
     {
-        lock (_lock)
+        lock (_lock!)
         {
             if (!_isAsked)
             {
-                _shared = _shareable!.TryShare(_address, Length, IsWritable);
+                _shared = ((IShareableUserMemory)_memory).TryShare(_address, Length, IsWritable);
                 _isAsked = true;
             }
 
