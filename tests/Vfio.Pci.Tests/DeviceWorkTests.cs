@@ -1,3 +1,4 @@
+using Vfio.Abi;
 using Vfio.TestUtilities;
 
 namespace Vfio.Pci.Tests;
@@ -133,34 +134,89 @@ public sealed class DeviceWorkTests
         Assert.Equal(0, runs);
     }
 
-    [Fact]
-    public async Task Reset_cancels_a_run_under_way_and_what_is_scheduled()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Reset_cancels_a_run_under_way_and_what_is_scheduled_and_waits_for_the_end(bool byConfigSpace)
     {
-        await using PciRig rig = new(_ => { });
+        await using PciRig rig = new(static pci => pci.PciExpress());
         using var started = new ManualResetEventSlim();
         using var go = new ManualResetEventSlim();
         int runs = 0;
         bool cancelled = false;
+        bool ended = false;
         DeviceWork work = rig.Device.CreateWork("w", turn =>
         {
             runs++;
             started.Set();
             go.Wait(5000);
+            Thread.Sleep(20);
             cancelled = turn.IsCancelled;
+            Volatile.Write(ref ended, true);
         });
         work.Schedule();
         Assert.True(started.Wait(5000));
         work.Schedule();
-        rig.File.Reset();
-        go.Set();
-        Assert.True(SpinWait.SpinUntil(() => !work.IsBusy, 5000));
+        Task<(Errno Error, bool Ended)> reset = Task.Run(() =>
+        {
+            if (!byConfigSpace)
+            {
+                return (rig.File.Reset(), Volatile.Read(ref ended));
+            }
 
+            // A function level reset, by the device control register of the PCI Express capability.
+            rig.SetConfig(rig.FindCapability(0x10) + 8, 0x8000, 2);
+            return (Errno.None, Volatile.Read(ref ended));
+        });
+        Assert.NotSame(reset, await Task.WhenAny(reset, Task.Delay(50, TestContext.Current.CancellationToken)));
+        go.Set();
+
+        Assert.Equal((Errno.None, true), await reset);
+        Assert.False(work.IsBusy);
         Assert.True(cancelled);
         Assert.Equal(1, runs);
         work.Schedule();
         Assert.True(SpinWait.SpinUntil(() => !work.IsBusy, 5000));
         Assert.Equal(2, runs);
         Assert.False(cancelled);
+    }
+
+    [Fact]
+    public async Task Reset_says_that_a_run_does_not_end()
+    {
+        await using PciRig rig = new(static _ => { });
+        using var started = new ManualResetEventSlim();
+        using var go = new ManualResetEventSlim();
+        DeviceWork work = rig.Device.CreateWork("w", _ =>
+        {
+            started.Set();
+            go.Wait(TimeSpan.FromSeconds(20));
+        });
+        work.Schedule();
+        Assert.True(started.Wait(5000));
+        long begun = Environment.TickCount64;
+
+        Assert.Equal(Errno.ETIMEDOUT, rig.File.Reset());
+        Assert.InRange(Environment.TickCount64 - begun, 900, 4000);
+        go.Set();
+        Assert.True(SpinWait.SpinUntil(() => !work.IsBusy, 5000));
+        Assert.Equal(Errno.None, rig.File.Reset());
+    }
+
+    [Fact]
+    public async Task Reset_does_not_wait_for_what_was_asked_for_since()
+    {
+        await using PciRig rig = new(static _ => { });
+        using var go = new ManualResetEventSlim();
+        DeviceWork work = rig.Device.CreateWork("w", _ => go.Wait(TimeSpan.FromSeconds(20)));
+        work.Cancel();
+        work.Schedule();
+        Assert.True(work.IsBusy);
+
+        // The run is one of after the reset that a thread is still in.
+        Assert.True(work.AwaitCancelled(TimeSpan.Zero));
+        go.Set();
+        Assert.True(SpinWait.SpinUntil(() => !work.IsBusy, 5000));
     }
 
     [Fact]

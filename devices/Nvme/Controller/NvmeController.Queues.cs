@@ -418,7 +418,7 @@ internal sealed partial class NvmeController
     private SubmissionQueue Install(int id, uint size, ulong address, int priority, CompletionQueue completions)
     {
         NvmeRequest request = _requests[id] ??= new NvmeRequest(this);
-        _works[id] ??= _device.CreateWork($"queue {id}", turn => Run(id, turn));
+        _works[id] ??= _device.CreateWork($"queue {id}", turn => Run(id, turn), outlivesReset: true);
         QueueLanes lanes = _lanes[id] ??= new QueueLanes(this, _laneThreads);
         var queue = new SubmissionQueue(id, size, address, priority, completions, request, lanes);
         completions.Users++;

@@ -91,11 +91,11 @@ internal sealed partial class NvmeController : IDisposable
     /// <summary>The device is declared: work can be made.</summary>
     public void Start()
     {
-        _life = _device.CreateWork("controller", Live);
+        _life = _device.CreateWork("controller", Live, outlivesReset: true);
         _events = _device.CreateWork("events", _ => Events.Post());
         _poller = _device.CreateWork("poller", Poll, longRunning: true);
         _coalescer = _device.CreateWork("coalescing", _ => EndCoalescing());
-        _format = _device.CreateWork("format", Formats.Run, longRunning: true);
+        _format = _device.CreateWork("format", Formats.Run, longRunning: true, outlivesReset: true);
         PowerOnTime = Milliseconds;
         _isStarted = true;
     }

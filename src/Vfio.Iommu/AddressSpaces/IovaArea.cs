@@ -24,6 +24,9 @@ internal sealed class IovaArea : TransferGate
     /// <summary>Set while the area is made or unmade: it holds its addresses, and nobody sees more of it. Written under the map's lock.</summary>
     public volatile bool IsBusy;
 
+    /// <summary>Whether it is not as its range and rights say: busy, or to be let go of.</summary>
+    public bool IsRestricted => IsBusy || PreventAccess;
+
     /// <summary>Number of pins on this area. Guarded by the map's lock.</summary>
     public int Pins;
 
@@ -35,6 +38,9 @@ internal sealed class IovaArea : TransferGate
 
     /// <summary>The address of the area's first byte as the memory's owner knows it.</summary>
     public ulong Hint => Source.PlacementHint(SourceOffset(Range.Start));
+
+    /// <summary>What can be reached by pointer as long as nobody takes it away: nothing in a device's memory, and where pointers are not for good.</summary>
+    public MappedRange Mapped => new(Range.Start, Range.Last, _isDeviceMemory ? 0 : Mapping, _allowed);
 
     /// <summary>Checks a transfer against the area's rights.</summary>
     public Errno Check(DmaAccess wanted)

@@ -7,12 +7,24 @@ internal sealed partial class IovaIndex
     {
         public Slots<IovaArea> Areas;
 
+        // What a cursor wants to know of an area, here, so that it need not fetch the area.
+        private Slots<nint> _pointers;
+        private Slots<DmaAccess> _rights;
+
         public Leaf(IovaArea area) => Place(0, area);
 
         private Leaf(Leaf other)
-            : base(other) => Areas = other.Areas;
+            : base(other)
+        {
+            Areas = other.Areas;
+            _pointers = other._pointers;
+            _rights = other._rights;
+        }
 
         public override ulong LargestGap => LargestGapBetweenEntries();
+
+        /// <summary>What can be reached by pointer in an area.</summary>
+        public MappedRange Mapped(int at) => new(Starts[at], Lasts[at], _pointers[at], _rights[at]);
 
         public override Node Insert(IovaArea area, bool isFirst, bool isLast, out Node? right)
         {
@@ -107,9 +119,14 @@ internal sealed partial class IovaIndex
             OpenSlot<ulong>(Starts, at, Count);
             OpenSlot<ulong>(Lasts, at, Count);
             OpenSlot<IovaArea>(Areas, at, Count);
+            OpenSlot<nint>(_pointers, at, Count);
+            OpenSlot<DmaAccess>(_rights, at, Count);
             Starts[at] = area.Range.Start;
             Lasts[at] = area.Range.Last;
             Areas[at] = area;
+            MappedRange mapped = area.Mapped;
+            _pointers[at] = mapped.Pointer;
+            _rights[at] = mapped.Rights;
             Count++;
         }
 
@@ -118,6 +135,8 @@ internal sealed partial class IovaIndex
             CloseSlots<ulong>(Starts, at, removed, Count, ulong.MaxValue);
             CloseSlots<ulong>(Lasts, at, removed, Count, 0);
             CloseSlots<IovaArea>(Areas, at, removed, Count, null!);
+            CloseSlots<nint>(_pointers, at, removed, Count, 0);
+            CloseSlots<DmaAccess>(_rights, at, removed, Count, DmaAccess.None);
             Count -= removed;
         }
     }

@@ -57,15 +57,13 @@ internal sealed partial class IovaIndex
 
             ReadOnlySpan<Vector256<ulong>> starts = MemoryMarshal.Cast<ulong, Vector256<ulong>>(Starts);
             Vector256<ulong> wanted = Vector256.Create(iova);
-            Vector256<ulong> found = Vector256<ulong>.Zero;
-            int used = (Count + Vector256<ulong>.Count - 1) / Vector256<ulong>.Count;
-            foreach (Vector256<ulong> some in starts[..used])
-            {
-                // All ones, minus one as a number, where it holds.
-                found -= Vector256.LessThanOrEqual(some, wanted);
-            }
 
-            return Math.Min((int)Vector256.Sum(found), Count) - 1;
+            // All ones, minus one as a number, where it holds.
+            Vector256<ulong> above = Vector256.GreaterThan(starts[0], wanted)
+                + Vector256.GreaterThan(starts[1], wanted)
+                + Vector256.GreaterThan(starts[2], wanted)
+                + Vector256.GreaterThan(starts[3], wanted);
+            return Math.Min(Width + (int)Vector256.Sum(above), Count) - 1;
         }
 
         /// <summary>A copy with an area more, and what does not fit into it.</summary>

@@ -23,32 +23,10 @@ internal sealed partial class IovaIndex
     public int NodeCount => CountNodes(_root);
 
     /// <summary>The area that contains an address, or null.</summary>
-    public IovaArea? Find(ulong iova)
-    {
-        Node? node = _root;
-        if (node is null)
-        {
-            return null;
-        }
+    public IovaArea? Find(ulong iova) => FindLeaf(iova, out int at)?.Areas[at];
 
-        while (true)
-        {
-            int at = node.AtOrBelow(iova);
-            if (at < 0)
-            {
-                return null;
-            }
-
-            if (node is Branch branch)
-            {
-                node = branch.Children[at];
-                continue;
-            }
-
-            Leaf leaf = (Leaf)node;
-            return iova <= leaf.Lasts[at] ? leaf.Areas[at] : null;
-        }
-    }
+    /// <summary>What can be reached by pointer in the area that contains an address, whoever is using it; the default value when there is none.</summary>
+    public MappedRange FindMapped(ulong iova) => FindLeaf(iova, out int at) is { } leaf ? leaf.Mapped(at) : default;
 
     /// <summary>The first area that ends at or after an address, or null.</summary>
     public IovaArea? FindFrom(ulong iova)
@@ -126,6 +104,29 @@ internal sealed partial class IovaIndex
     {
         int next = 0;
         return areas.Count == 0 ? this : Rooted(_root!.Remove(Extent(areas), areas, ref next), Count - areas.Count);
+    }
+
+    private Leaf? FindLeaf(ulong iova, out int at)
+    {
+        at = -1;
+        Node? node = _root;
+        while (node is not null)
+        {
+            at = node.AtOrBelow(iova);
+            if (at < 0)
+            {
+                return null;
+            }
+
+            if (node is not Branch branch)
+            {
+                return iova <= node.Lasts[at] ? (Leaf)node : null;
+            }
+
+            node = branch.Children[at];
+        }
+
+        return null;
     }
 
     private static int CountNodes(Node? node)

@@ -10,6 +10,13 @@ internal sealed partial class IovaMap
     /// <summary>Held for as long as one grace period lasts, and encloses nothing.</summary>
     private readonly Lock _graceLock = new();
     private int _phase;
+    private int _restricted;
+
+    /// <summary>
+    /// Whether any area is busy or to be let go of: while none is, what the index says of areas is all there is to know. Told before the area is, so that who sees false is
+    /// as one who has looked at the area before.
+    /// </summary>
+    public bool IsRestricted => Volatile.Read(ref _restricted) != 0;
 
     /// <summary>Enters: until <see cref="LeaveCursor"/> the memory of every area that is found in the index from now on stays.</summary>
     /// <returns>What <see cref="LeaveCursor"/> wants to know.</returns>
@@ -55,6 +62,32 @@ internal sealed partial class IovaMap
             }
         }
     }
+
+    /// <summary>Marks an area of the index, or that is to go there. The caller holds the lock.</summary>
+    private void MakeBusy(IovaArea area)
+    {
+        CountRestricted(area);
+        area.IsBusy = true;
+    }
+
+    /// <summary>As <see cref="MakeBusy"/>: from now on accesses are refused, since those that have pinned it are asked to let go.</summary>
+    private void RefuseAccess(IovaArea area)
+    {
+        CountRestricted(area);
+        area.PreventAccess = true;
+    }
+
+    /// <summary>An area has been made: everybody may see it. The caller holds the lock.</summary>
+    private void EndBusy(IovaArea area)
+    {
+        area.IsBusy = false;
+        Volatile.Write(ref _restricted, _restricted - (area.IsRestricted ? 0 : 1));
+    }
+
+    /// <summary>An area has left the index. The caller holds the lock.</summary>
+    private void ForgetRestriction(IovaArea area) => Volatile.Write(ref _restricted, _restricted - (area.IsRestricted ? 1 : 0));
+
+    private void CountRestricted(IovaArea area) => Volatile.Write(ref _restricted, _restricted + (area.IsRestricted ? 0 : 1));
 
     private ref int Counter(int phase) => ref _cursors[(phase + 1) * CounterSpacing];
 }

@@ -154,11 +154,12 @@ internal sealed partial class IovaMap
             {
                 if (error == Errno.None)
                 {
-                    areas.ForEach(static area => area.IsBusy = false);
+                    areas.ForEach(EndBusy);
                 }
                 else
                 {
                     _index = _index.Remove(areas);
+                    areas.ForEach(ForgetRestriction);
                     areas.ForEach(static area => area.Refuse());
                 }
             }

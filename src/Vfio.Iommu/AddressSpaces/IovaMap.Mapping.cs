@@ -134,7 +134,7 @@ internal sealed partial class IovaMap
             {
                 _ = IovaRange.TryCreate(at, piece.Length, out IovaRange range);
                 piece.Source.AddReference();
-                IovaArea area = new(range, piece.Source, piece.Offset, access) { IsBusy = _domains.Length > 0 };
+                IovaArea area = Make(range, piece.Source, piece.Offset, access);
                 areas.Add(area);
                 index = index.Insert(area);
                 at = unchecked(at + piece.Length);
@@ -201,8 +201,19 @@ internal sealed partial class IovaMap
     private IovaArea Insert(IovaRange range, MemorySource source, ulong sourceOffset, DmaAccess access)
     {
         source.AddReference();
-        IovaArea area = new(range, source, sourceOffset, access) { IsBusy = _domains.Length > 0 };
+        IovaArea area = Make(range, source, sourceOffset, access);
         _index = _index.Insert(area);
+        return area;
+    }
+
+    private IovaArea Make(IovaRange range, MemorySource source, ulong sourceOffset, DmaAccess access)
+    {
+        IovaArea area = new(range, source, sourceOffset, access);
+        if (_domains.Length > 0)
+        {
+            MakeBusy(area);
+        }
+
         return area;
     }
 }

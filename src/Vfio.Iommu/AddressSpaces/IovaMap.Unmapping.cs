@@ -73,7 +73,7 @@ internal sealed partial class IovaMap
 
                 if (area.Pins > 0)
                 {
-                    area.PreventAccess = true;
+                    RefuseAccess(area);
                     pinned = area;
                     break;
                 }
@@ -84,12 +84,13 @@ internal sealed partial class IovaMap
             shown = _domains.Length > 0;
             if (shown)
             {
-                areas.ForEach(static area => area.IsBusy = true);
+                areas.ForEach(MakeBusy);
             }
             else if (areas.Count > 0)
             {
                 // Closed before the lock is let go: nothing else may be mapped there while somebody can still enter them.
                 _index = _index.RemoveRun(areas);
+                areas.ForEach(ForgetRestriction);
                 areas.ForEach(static area => area.Refuse());
             }
 
@@ -106,6 +107,7 @@ internal sealed partial class IovaMap
             lock (_lock)
             {
                 _index = _index.Remove(areas);
+                areas.ForEach(ForgetRestriction);
             }
         }
     }

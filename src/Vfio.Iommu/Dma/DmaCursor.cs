@@ -17,6 +17,7 @@ public ref struct DmaCursor : IDisposable
     private readonly DmaSpace? _space;
     private readonly IovaMap? _map;
     private readonly int _phase;
+    private MappedRange _mapped;
     private IovaArea? _area;
     private DmaWindow _window;
     private ulong _written;
@@ -46,21 +47,17 @@ public ref struct DmaCursor : IDisposable
             EndWrite();
         }
 
-        IovaArea? area = _area;
-        if (area is not null && area.Range.Contains(iova) && length > 0 && (ulong)length - 1 <= area.Range.Last - iova)
+        nint pointer = _mapped.Find(iova, length, access);
+        if (pointer != 0 && !_map!.IsRestricted)
         {
-            nint pointer = area.GetPointer(iova);
-            if (pointer != 0 && area.Check(access) == Errno.None)
+            if ((access & DmaAccess.Write) != 0)
             {
-                if ((access & DmaAccess.Write) != 0)
-                {
-                    BeginWrite(iova, length);
-                }
-
-                // SAFETY: the area contains the range, its memory is reachable by pointer without faults, and it stays until the cursor's end.
-                memory = new Span<byte>((void*)pointer, length);
-                return Errno.None;
+                BeginWrite(iova, length);
             }
+
+            // SAFETY: the area contains the range, its memory is reachable by pointer without faults, and it stays until the cursor's end.
+            memory = new Span<byte>((void*)pointer, length);
+            return Errno.None;
         }
 
         return TryFind(iova, length, access, out memory);
@@ -84,6 +81,37 @@ public ref struct DmaCursor : IDisposable
             return TryOpenWindow(iova, length, access, out memory);
         }
 
+        // What is in the index now stays until the cursor's end, whoever unmaps it meanwhile.
+        nint pointer = 0;
+        if (!_map.IsRestricted)
+        {
+            _mapped = _map.FindMapped(iova);
+            pointer = _mapped.Find(iova, length, access);
+        }
+
+        if (pointer == 0)
+        {
+            Errno error = TryFindArea(iova, length, access, out pointer);
+            if (error != Errno.None)
+            {
+                return error;
+            }
+        }
+
+        if ((access & DmaAccess.Write) != 0)
+        {
+            BeginWrite(iova, length);
+        }
+
+        // SAFETY: as above.
+        memory = new Span<byte>((void*)pointer, length);
+        return Errno.None;
+    }
+
+    /// <summary>By the area itself: while some are restricted, where the pointer is another from time to time, and to say what is wrong.</summary>
+    private Errno TryFindArea(ulong iova, int length, DmaAccess access, out nint pointer)
+    {
+        pointer = 0;
         if (length <= 0)
         {
             return Errno.EINVAL;
@@ -94,8 +122,7 @@ public ref struct DmaCursor : IDisposable
             return Errno.EOVERFLOW;
         }
 
-        // What is in the index now stays until the cursor's end, whoever unmaps it meanwhile.
-        IovaArea? area = _map.Find(iova);
+        IovaArea? area = _area is { } last && last.Range.Contains(iova) ? last : _map!.Find(iova);
         if (area is null)
         {
             return Errno.ENOENT;
@@ -107,20 +134,13 @@ public ref struct DmaCursor : IDisposable
             return error;
         }
 
-        nint pointer = area.Range.Contains(range) ? area.GetPointer(iova) : 0;
+        pointer = area.Range.Contains(range) ? area.GetPointer(iova) : 0;
         if (pointer == 0)
         {
             return Errno.EOPNOTSUPP;
         }
 
         _area = area;
-        if ((access & DmaAccess.Write) != 0)
-        {
-            BeginWrite(iova, length);
-        }
-
-        // SAFETY: as above.
-        memory = new Span<byte>((void*)pointer, length);
         return Errno.None;
     }
 

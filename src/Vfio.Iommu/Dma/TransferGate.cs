@@ -25,6 +25,9 @@ public abstract class TransferGate
     /// <summary>The memory.</summary>
     public MemorySource Source { get; }
 
+    /// <summary>The address in this process of the first byte, or 0 unless it is that for as long as the memory is there.</summary>
+    internal nint Mapping => _mapped;
+
     /// <summary>Where the memory behind an address is in the source.</summary>
     internal ulong SourceOffset(ulong iova) => _sourceOffset + (iova - Range.Start);
 

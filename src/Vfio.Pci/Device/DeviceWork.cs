@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Vfio.Pci;
 
 /// <summary>
@@ -8,7 +10,8 @@ namespace Vfio.Pci;
 /// <para>
 /// Made by <see cref="VfioPciDevice.CreateWork"/>. The callback runs with no lock held: it takes <see cref="VfioPciDevice.StateLock"/>
 /// to look at or change device state, and lets go of it around every DMA transfer. A reset or close cancels it: what was scheduled
-/// does not start any more, and a run under way sees <see cref="WorkTurn.IsCancelled"/>. The device's close waits for a run under way.
+/// does not start any more, and a run under way sees <see cref="WorkTurn.IsCancelled"/>. The user's reset or close waits for its end, so that
+/// nothing of before touches memory afterwards: a run that takes long asks often.
 /// </para>
 /// <para>All members may be called from any thread, with or without the state lock. Scheduling allocates nothing.</para>
 /// </remarks>
@@ -26,6 +29,7 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
     private int _generation;
     private int _queuedGeneration;
     private int _timerGeneration;
+    private int _runGeneration;
     private int _runningThread;
     private bool _queued;
     private bool _brief;
@@ -57,6 +61,9 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
             }
         }
     }
+
+    /// <summary>Whether a reset does not wait for it.</summary>
+    internal bool OutlivesReset { get; init; }
 
     internal int Generation => Volatile.Read(ref _generation);
 
@@ -151,6 +158,7 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
             _queued = false;
 
             _running = true;
+            _runGeneration = _generation;
             _runningThread = Environment.CurrentManagedThreadId;
             turn = new WorkTurn(this, _generation);
         }
@@ -201,8 +209,12 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
             ((IThreadPoolWorkItem)this).Execute();
         }
 
-        return _idle.Wait(limit);
+        return Await(static work => work._idle.IsSet, limit);
     }
+
+    /// <summary>Waits for the end of a run that was cancelled; what was asked for since goes on. Called without any lock held, after <see cref="Cancel"/>.</summary>
+    /// <returns>False after the time-out.</returns>
+    internal bool AwaitCancelled(TimeSpan limit) => Await(static work => !work.IsRunningCancelled, limit);
 
     /// <summary>Begins no run until <see cref="Resume"/>; timers stand still. Does not wait for a run under way (<see cref="Drain"/>).</summary>
     internal void Pause()
@@ -258,6 +270,41 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
             left = _timerGeneration == _generation ? _left : null;
             return _queued && _queuedGeneration == _generation;
         }
+    }
+
+    /// <summary>Whether a run goes on that a reset or close has cancelled, and it is not the caller.</summary>
+    private bool IsRunningCancelled
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _running && _runGeneration != _generation && _runningThread != Environment.CurrentManagedThreadId;
+            }
+        }
+    }
+
+    /// <summary>Waits, and receives meanwhile what a run may wait for when this is the thread that receives it.</summary>
+    private bool Await(Func<DeviceWork, bool> hasEnded, TimeSpan limit)
+    {
+        long begun = Stopwatch.GetTimestamp();
+        SpinWait spin = default;
+        while (!hasEnded(this))
+        {
+            if (AnsweringThread.TryHelp())
+            {
+                continue;
+            }
+
+            if (Stopwatch.GetElapsedTime(begun) > limit)
+            {
+                return false;
+            }
+
+            spin.SpinOnce();
+        }
+
+        return true;
     }
 
     private void Disarm()

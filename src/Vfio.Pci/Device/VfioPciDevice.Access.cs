@@ -315,9 +315,10 @@ public abstract partial class VfioPciDevice
 
     private IoResult WriteConfig(ulong offset, ReadOnlySpan<byte> buffer)
     {
+        ConfigEvents events;
         lock (StateLock)
         {
-            Errno error = _config.Write(offset, buffer, out ConfigEvents events);
+            Errno error = _config.Write(offset, buffer, out events);
             if (error != Errno.None)
             {
                 return error;
@@ -327,6 +328,11 @@ public abstract partial class VfioPciDevice
             {
                 React(events);
             }
+        }
+
+        if ((events & ConfigEvents.FunctionReset) != 0)
+        {
+            _ = AwaitCancelledWorks();
         }
 
         return IoResult.Success(buffer.Length);

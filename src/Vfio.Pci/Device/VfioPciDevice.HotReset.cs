@@ -168,9 +168,16 @@ public abstract partial class VfioPciDevice
             {
                 function.Device!.ResetByBus();
             }
-        }
 
-        return Errno.None;
+            Errno error = Errno.None;
+            foreach (PciFunction function in bus.Functions)
+            {
+                Errno awaited = function.Device!.AwaitCancelledWorks();
+                error = error == Errno.None ? awaited : error;
+            }
+
+            return error;
+        }
     }
 
     private void ResetByBus()

@@ -181,6 +181,6 @@ public abstract partial class VfioPciDevice
 
         LogReset(Name, ResetKind.DeviceReset);
         Reset(ResetKind.DeviceReset);
-        return IoResult.Success();
+        return AwaitCancelledWorks();
     }
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Vfio.Abi;
@@ -26,6 +27,7 @@ namespace Vfio.Pci;
 public abstract partial class VfioPciDevice : VfioDevice, IPciFunction
 {
     private static readonly TimeSpan s_drainLimit = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_resetLimit = TimeSpan.FromSeconds(1);
     private readonly List<DeviceWork> _works = [];
     private PciConfiguration? _configuration;
     private PciBar?[] _bars = [];
@@ -65,14 +67,17 @@ public abstract partial class VfioPciDevice : VfioDevice, IPciFunction
     /// <param name="run">What it does; see <see cref="DeviceWork"/> for what it may do.</param>
     /// <param name="longRunning">
     /// Whether a run takes seconds or does not end by itself, such as one that polls: it gets a thread of its own, and must look at
-    /// <see cref="WorkTurn.IsCancelled"/> often, since a close waits for it.
+    /// <see cref="WorkTurn.IsCancelled"/> often, since a reset and a close wait for it.
+    /// </param>
+    /// <param name="outlivesReset">
+    /// Whether a run may go on after a reset that the user asked for, since it never reaches his memory: such as one that waits for storage. A close waits nevertheless.
     /// </param>
     /// <returns>The work; the device disposes it when released.</returns>
-    public DeviceWork CreateWork(string name, Action<WorkTurn> run, bool longRunning = false)
+    public DeviceWork CreateWork(string name, Action<WorkTurn> run, bool longRunning = false, bool outlivesReset = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(run);
-        var work = new DeviceWork(this, name, run, longRunning);
+        var work = new DeviceWork(this, name, run, longRunning) { OutlivesReset = outlivesReset };
         lock (StateLock)
         {
             _works.Add(work);
@@ -332,6 +337,27 @@ public abstract partial class VfioPciDevice : VfioDevice, IPciFunction
         }
     }
 
+    /// <summary>
+    /// After a reset that the user asked for, without the lock: waits for the works that it cancelled, so that nothing of before the reset reaches the user's memory once
+    /// he is answered. A client of vfio-user is to be answered within a second (spec vfio-user §4.5).
+    /// </summary>
+    /// <returns><see cref="Errno.ETIMEDOUT"/> when one goes on; the reset is done nevertheless.</returns>
+    private Errno AwaitCancelledWorks()
+    {
+        long begun = Stopwatch.GetTimestamp();
+        Errno error = Errno.None;
+        foreach (DeviceWork work in Works())
+        {
+            if (!work.OutlivesReset && !work.AwaitCancelled(s_resetLimit - Stopwatch.GetElapsedTime(begun)))
+            {
+                LogWorkOutlastsReset(Name, work.Name);
+                error = Errno.ETIMEDOUT;
+            }
+        }
+
+        return error;
+    }
+
     /// <summary>Whether a line that a peer can cause may be written to <see cref="Logger"/> now: a few at once, then one a second.</summary>
     /// <param name="swallowed">How many lines were refused since the last one; the line should tell.</param>
     /// <returns>False when the line is to be left out.</returns>
@@ -420,6 +446,9 @@ public abstract partial class VfioPciDevice : VfioDevice, IPciFunction
 
     [LoggerMessage(EventId = 3003, Level = LogLevel.Error, Message = "{Device}: work '{Work}' still runs five seconds after the last user has gone")]
     private partial void LogWorkStuck(string device, string work);
+
+    [LoggerMessage(EventId = 3011, Level = LogLevel.Error, Message = "{Device}: work '{Work}' still runs a second after a reset, and may reach the user's memory; it should ask whether it is cancelled")]
+    private partial void LogWorkOutlastsReset(string device, string work);
 
     [LoggerMessage(EventId = 3004, Level = LogLevel.Information, Message = "{Device}: its user is asked to release it but has set no REQ eventfd; waiting for it to close")]
     private partial void LogNobodyToAsk(string device);

@@ -115,11 +115,22 @@ internal sealed partial class ServerConnection
             }
         }
 
-        /// <summary>For an unmap on the connection's thread that waits for transfers of other threads: receives their answers.</summary>
+        /// <summary>For a handler on the connection's thread that waits for transfers of other threads: receives their answers.</summary>
         public bool Help()
         {
             const int Slice = 10;
-            return _twin is null && _connection.OnOwnThread && _connection.PumpInHandler(TimeSpan.FromMilliseconds(Slice));
+            return _twin is null && IsAsking && _connection.OnOwnThread && _connection.PumpInHandler(TimeSpan.FromMilliseconds(Slice));
+        }
+
+        private bool IsAsking
+        {
+            get
+            {
+                lock (_lock)
+                {
+                    return _requests.Count > 0;
+                }
+            }
         }
 
         /// <summary>Fails all transfers, now and later: the client is gone.</summary>

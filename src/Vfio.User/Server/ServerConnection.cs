@@ -48,7 +48,7 @@ internal sealed partial class ServerConnection : IDisposable
     private bool _disposed;
     private bool _sleepIsLimited;
     private int _queuedBytes;
-    private readonly AnsweringThread _answering = new();
+    private readonly AnsweringThread _answering;
     private readonly BusyPoll _messagePoll;
     private readonly BusyPoll _answerPoll;
     private readonly TakeTiming _takeTiming;
@@ -67,6 +67,7 @@ internal sealed partial class ServerConnection : IDisposable
     {
         _ended = ended;
         _run = Run;
+        _answering = new AnsweringThread(() => _reverse?.Help() ?? false);
         _host = host;
         _deviceName = deviceName;
         _socket = socket;
@@ -337,17 +338,7 @@ internal sealed partial class ServerConnection : IDisposable
     }
 
     /// <summary>Has the device's brief work done on this thread, unless it may have to wait for the client, whose answers this thread receives.</summary>
-    private void MayWorkHere()
-    {
-        if (_hasMessageMemory)
-        {
-            _answering.Exit();
-        }
-        else
-        {
-            _answering.Enter();
-        }
-    }
+    private void MayWorkHere() => _answering.Enter(takesWork: !_hasMessageMemory);
 
     private Received TakeIn(IoResult received)
     {

@@ -8,13 +8,17 @@ namespace Vfio;
 /// Belongs to its thread. Between <see cref="Enter"/> and <see cref="Exit"/> the static members act on it, on that thread; on others they do nothing.
 /// Nothing is allocated while few things are left at a time.
 /// </remarks>
-public sealed class AnsweringThread
+/// <param name="help">
+/// Takes in what the user sends, for a bounded time, when something that others wait for may be in it (<see cref="TryHelp"/>): true when it did. Null when nothing ever is.
+/// </param>
+public sealed class AnsweringThread(Func<bool>? help = null)
 {
     [ThreadStatic]
     private static AnsweringThread? t_current;
 
     private readonly List<IThreadPoolWorkItem> _left = [];
     private bool _isWorking;
+    private bool _takesWork;
 
     /// <summary>Whether something is left to do.</summary>
     public bool HasWork => _left.Count > 0;
@@ -26,7 +30,7 @@ public sealed class AnsweringThread
     /// <returns>False when it does not answer anybody: it is for the thread pool.</returns>
     public static bool TryLeave(IThreadPoolWorkItem work)
     {
-        if (t_current is not { } thread)
+        if (t_current is not { _takesWork: true } thread)
         {
             return false;
         }
@@ -39,19 +43,30 @@ public sealed class AnsweringThread
     /// <returns>False when it was not.</returns>
     public static bool TryTake(IThreadPoolWorkItem work) => t_current is { } thread && thread._left.Remove(work);
 
-    /// <summary>From here on the calling thread takes work.</summary>
-    public void Enter() => t_current = this;
+    /// <summary>
+    /// For a handler that waits on the calling thread for another one: does a bounded piece of what only this thread can do, such as receiving the user's answer to a
+    /// transfer by message.
+    /// </summary>
+    /// <returns>True when something was done and the caller should look again at once.</returns>
+    public static bool TryHelp() => t_current?.Help() ?? false;
 
-    /// <summary>From here on it takes none; what is left goes to the thread pool.</summary>
+    /// <summary>From here on the calling thread answers.</summary>
+    /// <param name="takesWork">Whether work may be left to it.</param>
+    public void Enter(bool takesWork = true)
+    {
+        t_current = this;
+        _takesWork = takesWork;
+        if (!takesWork)
+        {
+            HandOver();
+        }
+    }
+
+    /// <summary>From here on it does not; what is left goes to the thread pool.</summary>
     public void Exit()
     {
         t_current = null;
-        foreach (IThreadPoolWorkItem work in _left)
-        {
-            ThreadPool.UnsafeQueueUserWorkItem(work, preferLocal: false);
-        }
-
-        _left.Clear();
+        HandOver();
     }
 
     /// <summary>Does what is left. What that leaves is for the next time, so that requests that have come meanwhile are answered first.</summary>
@@ -72,4 +87,16 @@ public sealed class AnsweringThread
             _isWorking = false;
         }
     }
+
+    private void HandOver()
+    {
+        foreach (IThreadPoolWorkItem work in _left)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(work, preferLocal: false);
+        }
+
+        _left.Clear();
+    }
+
+    private bool Help() => help?.Invoke() ?? false;
 }

@@ -178,6 +178,55 @@ public sealed class ReverseDmaCases : ConformanceTest
         }
     }
 
+    /// <summary>What stops a device waits for its transfers, and the client answers those while it waits for the reply.</summary>
+    /// <param name="how">A reset by command, a reset of the function by configuration space, or the stop of a migration.</param>
+    /// <param name="twinSocket">Where the server asks.</param>
+    [Theory]
+    [InlineData("reset", true)]
+    [InlineData("reset", false)]
+    [InlineData("function reset", true)]
+    [InlineData("function reset", false)]
+    [InlineData("stop", true)]
+    [InlineData("stop", false)]
+    public void Resets_and_stops_are_answered_when_the_transfers_of_before_have_ended(string how, bool twinSocket)
+    {
+        DevicePair<ConformanceDevice> pair = Serve(create: static () => new ConformanceDevice(
+            static pci => pci.Bar(0, 0x10000, PciBarKind.Memory32, false, static bar => bar.Registers(0, new RamBlock(0x10000))).Migratable()) { HasMigration = false });
+        using RawVfioUserClient client = ConnectSmall(pair, twinSocket, 4096, out VfioUserPeer peer);
+        using (peer)
+        {
+            byte[] memory = new byte[0x10000];
+            Assert.Equal(Errno.None, client.MapDma(0, (ulong)memory.Length));
+            byte[] config = client.ReadRegion(7, 0, 0x100);
+            int express = config[0x34];
+            while (config[express] != 0x10)
+            {
+                express = config[express + 1];
+            }
+
+            pair.Device.DmaLength = 3 * 4096;
+            pair.Device.StartDma(ControlBlock.ReadInWork);
+            VfioUserMessage[] requests = [peer.Expect(VfioUserCommand.DmaRead), peer.Expect(VfioUserCommand.DmaRead), peer.Expect(VfioUserCommand.DmaRead)];
+            VfioUserCommand command = how switch { "reset" => VfioUserCommand.DeviceReset, "stop" => VfioUserCommand.DeviceFeature, _ => VfioUserCommand.RegionWrite };
+            ushort id = client.Send(command, how switch
+            {
+                "reset" => [],
+                "stop" => Feature((2 | (1 << 17)), 16, Bytes(new vfio_device_feature_mig_state { device_state = (uint)MigrationState.Stop, data_fd = -1 })),
+                _ => RawVfioUserClient.AccessPayload(7, (ulong)express + 8, [0x00, 0x80]),
+            });
+            foreach (VfioUserMessage request in requests)
+            {
+                Assert.False(client.HasInput(TimeSpan.FromMilliseconds(30)));
+                Assert.Equal(0, Volatile.Read(ref pair.Device.DmaDone));
+                _ = Answer(peer, request, memory);
+            }
+
+            AssertOk(client.ReceiveReply(id, command));
+            Assert.Equal((1, Errno.None), (Volatile.Read(ref pair.Device.DmaDone), pair.Device.LastDmaError));
+            AssertAlive(client);
+        }
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

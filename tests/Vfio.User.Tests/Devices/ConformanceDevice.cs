@@ -43,6 +43,7 @@ public sealed class ConformanceDevice(Action<PciDeviceBuilder>? shape = null) : 
 
     public TestDirtyLog TestDirtyLog { get; } = new();
 
+    /// <summary>Whether it has a migration that tests watch; else it has the framework's, if its shape says so.</summary>
     public bool HasMigration { get; init; } = true;
 
     public bool HasLog { get; init; } = true;
@@ -57,7 +58,7 @@ public sealed class ConformanceDevice(Action<PciDeviceBuilder>? shape = null) : 
 
     protected override bool CanPin => Pins;
 
-    protected override IVfioMigration? Migration => HasMigration ? TestMigration : null;
+    protected override IVfioMigration? Migration => HasMigration ? TestMigration : base.Migration;
 
     protected override IVfioDirtyLog? DirtyLog => HasLog ? TestDirtyLog : null;
 
