@@ -47,7 +47,7 @@ internal struct BenchLoop(DmaSpace dma, BenchCommand command, ulong address, ulo
 
         for (ulong i = 0; i < count; i++)
         {
-            Succeeded += Once(_isRandom ? NextAddress() : address, buffer) ? 1u : 0u;
+            Succeeded += Once(_isRandom ? NextAddress(ref _random) : address, buffer) ? 1u : 0u;
         }
     }
 
@@ -58,25 +58,27 @@ internal struct BenchLoop(DmaSpace dma, BenchCommand command, ulong address, ulo
         using DmaCursor cursor = dma.OpenCursor();
         ulong succeeded = 0;
         nint sum = 0;
+        ulong random = _random;
         for (ulong i = 0; i < count; i++)
         {
-            if (cursor.TryGet(_isRandom ? NextAddress() : address, length, DmaAccess.Read, out Span<byte> memory) == Errno.None)
+            if (cursor.TryGet(_isRandom ? NextAddress(ref random) : address, length, DmaAccess.Read, out Span<byte> memory) == Errno.None)
             {
                 sum += Unsafe.ByteOffset(ref Unsafe.NullRef<byte>(), ref MemoryMarshal.GetReference(memory));
                 succeeded++;
             }
         }
 
+        _random = random;
         Succeeded += succeeded;
         Sum += (ulong)sum;
     }
 
-    private ulong NextAddress()
+    private readonly ulong NextAddress(ref ulong random)
     {
-        _random ^= _random << 13;
-        _random ^= _random >> 7;
-        _random ^= _random << 17;
-        return unchecked(address + (_random % regions * stride));
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        return unchecked(address + (random % regions * stride));
     }
 
     private bool Once(ulong at, Span<byte> buffer)

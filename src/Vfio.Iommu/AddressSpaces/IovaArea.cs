@@ -39,8 +39,8 @@ internal sealed class IovaArea : TransferGate
     /// <summary>The address of the area's first byte as the memory's owner knows it.</summary>
     public ulong Hint => Source.PlacementHint(SourceOffset(Range.Start));
 
-    /// <summary>What can be reached by pointer as long as nobody takes it away: nothing in a device's memory, and where pointers are not for good.</summary>
-    public MappedRange Mapped => new(Range.Start, Range.Last, _isDeviceMemory ? 0 : Mapping, _allowed);
+    /// <summary>What devices may do, with memory that they may reach at all.</summary>
+    public DmaAccess Rights => _isDeviceMemory ? DmaAccess.None : _allowed;
 
     /// <summary>Checks a transfer against the area's rights.</summary>
     public Errno Check(DmaAccess wanted)

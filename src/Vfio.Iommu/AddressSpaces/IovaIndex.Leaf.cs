@@ -23,8 +23,14 @@ internal sealed partial class IovaIndex
 
         public override ulong LargestGap => LargestGapBetweenEntries();
 
-        /// <summary>What can be reached by pointer in an area.</summary>
-        public MappedRange Mapped(int at) => new(Starts[at], Lasts[at], _pointers[at], _rights[at]);
+        /// <summary>Tells what can be reached by pointer in an area.</summary>
+        public void Load(int at, ref MappedRange found)
+        {
+            found.Start = Starts[at];
+            found.Last = Lasts[at];
+            found.Pointer = _pointers[at];
+            found.Rights = _rights[at];
+        }
 
         public override Node Insert(IovaArea area, bool isFirst, bool isLast, out Node? right)
         {
@@ -124,9 +130,8 @@ internal sealed partial class IovaIndex
             Starts[at] = area.Range.Start;
             Lasts[at] = area.Range.Last;
             Areas[at] = area;
-            MappedRange mapped = area.Mapped;
-            _pointers[at] = mapped.Pointer;
-            _rights[at] = mapped.Rights;
+            _pointers[at] = area.Mapping;
+            _rights[at] = area.Rights;
             Count++;
         }
 

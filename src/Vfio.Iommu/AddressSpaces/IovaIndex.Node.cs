@@ -43,6 +43,7 @@ internal sealed partial class IovaIndex
         public ulong Last => Lasts[Count - 1];
 
         /// <summary>The last entry that starts at or before an address, or −1: all are compared, so that no jump depends on what is found.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public int AtOrBelow(ulong iova)
         {
             // Slots that are not used have the highest address there is, which somebody may ask for.

@@ -25,8 +25,18 @@ internal sealed partial class IovaIndex
     /// <summary>The area that contains an address, or null.</summary>
     public IovaArea? Find(ulong iova) => FindLeaf(iova, out int at)?.Areas[at];
 
-    /// <summary>What can be reached by pointer in the area that contains an address, whoever is using it; the default value when there is none.</summary>
-    public MappedRange FindMapped(ulong iova) => FindLeaf(iova, out int at) is { } leaf ? leaf.Mapped(at) : default;
+    /// <summary>Tells what can be reached by pointer in the area that contains an address, whoever is using it; the default value when there is none.</summary>
+    public void FindMapped(ulong iova, ref MappedRange found)
+    {
+        if (FindLeaf(iova, out int at) is { } leaf)
+        {
+            leaf.Load(at, ref found);
+        }
+        else
+        {
+            found = default;
+        }
+    }
 
     /// <summary>The first area that ends at or after an address, or null.</summary>
     public IovaArea? FindFrom(ulong iova)

@@ -10,8 +10,8 @@ internal sealed partial class IovaMap
     /// <summary>The area that contains an address, or null.</summary>
     public IovaArea? Find(ulong iova) => _index.Find(iova);
 
-    /// <summary>What can be reached by pointer where an address is, for who is inside (<see cref="EnterCursor"/>) and nothing is restricted.</summary>
-    public MappedRange FindMapped(ulong iova) => _index.FindMapped(iova);
+    /// <summary>Tells what can be reached by pointer where an address is, for who is inside (<see cref="EnterCursor"/>) while nothing is restricted.</summary>
+    public void FindMapped(ulong iova, ref MappedRange found) => _index.FindMapped(iova, ref found);
 
     /// <summary>Finds the area that contains an address and enters it, without a lock: first that of the thread's last transfer, then the index's.</summary>
     /// <returns>The area, which may be a busy one and stays until <see cref="TransferGate.Exit"/>; null when there is none.</returns>

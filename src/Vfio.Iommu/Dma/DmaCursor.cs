@@ -85,7 +85,7 @@ public ref struct DmaCursor : IDisposable
         nint pointer = 0;
         if (!_map.IsRestricted)
         {
-            _mapped = _map.FindMapped(iova);
+            _map.FindMapped(iova, ref _mapped);
             pointer = _mapped.Find(iova, length, access);
         }
 

@@ -190,8 +190,7 @@ public sealed class ReverseDmaCases : ConformanceTest
     [InlineData("stop", false)]
     public void Resets_and_stops_are_answered_when_the_transfers_of_before_have_ended(string how, bool twinSocket)
     {
-        DevicePair<ConformanceDevice> pair = Serve(create: static () => new ConformanceDevice(
-            static pci => pci.Bar(0, 0x10000, PciBarKind.Memory32, false, static bar => bar.Registers(0, new RamBlock(0x10000))).Migratable()) { HasMigration = false });
+        DevicePair<ConformanceDevice> pair = Serve(create: static () => new ConformanceDevice(Shape) { HasMigration = false });
         using RawVfioUserClient client = ConnectSmall(pair, twinSocket, 4096, out VfioUserPeer peer);
         using (peer)
         {
@@ -225,6 +224,9 @@ public sealed class ReverseDmaCases : ConformanceTest
             Assert.Equal((1, Errno.None), (Volatile.Read(ref pair.Device.DmaDone), pair.Device.LastDmaError));
             AssertAlive(client);
         }
+
+        static void Shape(PciDeviceBuilder pci)
+            => pci.Bar(0, 0x10000, PciBarKind.Memory32, false, static bar => bar.Registers(0, new RamBlock(0x10000))).Migratable();
     }
 
     [Theory]
