@@ -76,6 +76,65 @@ public sealed class DmaCursorTests
     }
 
     [Fact]
+    public void Cursor_refuses_what_is_to_be_let_go_of_and_nothing_else()
+    {
+        using IommufdFixture f = new();
+        Assert.Equal(Errno.None, f.Map(0, P));
+        Assert.Equal(Errno.None, f.Map(P, P));
+        IommufdAccess access = f.Access((_, _) => { });
+        Assert.Equal(Errno.None, access.TryPin(0, P, DmaAccess.Read, out DmaPin? pin));
+        DmaSpace dma = Connect(access);
+        foreach (int round in (ReadOnlySpan<int>)[1, 2])
+        {
+            Assert.Equal(round == 2, f.Ioas.Map.IsRestricted);
+            Errno expected = round == 1 ? Errno.None : Errno.EINVAL;
+            using (DmaCursor cursor = dma.OpenCursor())
+            {
+                Assert.Equal(expected, cursor.TryGet(0, 8, DmaAccess.Read, out _));
+                Assert.Equal(expected, cursor.TryGet(8, 8, DmaAccess.Read, out _));
+                Assert.Equal(Errno.None, cursor.TryGet(P, 8, DmaAccess.Write, out _));
+                Assert.Equal(Errno.None, cursor.TryGet(P + 8, 8, DmaAccess.Write, out _));
+                Assert.Equal(expected, cursor.TryGet(0, 8, DmaAccess.Read, out _));
+            }
+
+            Assert.Equal(Errno.EDEADLK, f.Unmap(0, P, out _));
+            Assert.True(f.Ioas.Map.IsRestricted);
+        }
+
+        pin!.Dispose();
+        Assert.Equal(Errno.None, f.Unmap(0, P, out _));
+        Assert.False(f.Ioas.Map.IsRestricted);
+    }
+
+    /// <summary>While domains show the areas, each is busy until it is made and from when it is unmade.</summary>
+    [Fact]
+    public void Nothing_stays_restricted_where_domains_show_the_areas()
+    {
+        using IommufdFixture f = new();
+        Assert.Equal(Errno.None, new SimulatedIommu().CreateDomain(DomainOptions.None, default, out IPagingDomain? domain));
+        using IPagingDomain owned = domain!;
+        Assert.Equal(Errno.None, f.Ioas.Map.AddDomain(domain!));
+        Assert.Equal(Errno.None, f.Map(0, P));
+        Assert.Equal(Errno.None, f.Map(P, P));
+        Assert.False(f.Ioas.Map.IsRestricted);
+        DmaSpace dma = Connect(f.Access());
+        using (DmaCursor cursor = dma.OpenCursor())
+        {
+            Assert.Equal(Errno.None, cursor.TryGet(0, 8, DmaAccess.Write, out _));
+        }
+
+        Assert.Equal(Errno.None, f.Unmap(0, P, out _));
+        Assert.False(f.Ioas.Map.IsRestricted);
+        using (DmaCursor cursor = dma.OpenCursor())
+        {
+            Assert.Equal(Errno.ENOENT, cursor.TryGet(0, 8, DmaAccess.Write, out _));
+            Assert.Equal(Errno.None, cursor.TryGet(P, 8, DmaAccess.Write, out _));
+        }
+
+        f.Ioas.Map.RemoveDomain(domain!);
+    }
+
+    [Fact]
     public void Writes_are_logged_when_the_cursor_goes_on()
     {
         using IommufdFixture f = new();

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Vfio.Iommu;
 
 /// <summary>
@@ -23,18 +25,32 @@ internal sealed partial class IovaIndex
     public int NodeCount => CountNodes(_root);
 
     /// <summary>The area that contains an address, or null.</summary>
-    public IovaArea? Find(ulong iova) => FindLeaf(iova, out int at)?.Areas[at];
+    public IovaArea? Find(ulong iova)
+    {
+        if (FindLeaf(iova) is { } leaf)
+        {
+            int at = leaf.AtOrBelow(iova);
+            if (at >= 0 && iova <= leaf.Lasts[at])
+            {
+                return leaf.Areas[at];
+            }
+        }
 
-    /// <summary>Tells what can be reached by pointer in the area that contains an address, whoever is using it; the default value when there is none.</summary>
+        return null;
+    }
+
+    /// <summary>Tells what can be reached by pointer in the area that contains an address or is the last below it, whoever is using it.</summary>
     public void FindMapped(ulong iova, ref MappedRange found)
     {
-        if (FindLeaf(iova, out int at) is { } leaf)
+        found.Pointer = 0;
+        if (FindLeaf(iova) is { } leaf)
         {
-            leaf.Load(at, ref found);
-        }
-        else
-        {
-            found = default;
+            leaf.Fetch();
+            int at = leaf.AtOrBelow(iova);
+            if (at >= 0)
+            {
+                leaf.Load(at, ref found);
+            }
         }
     }
 
@@ -116,27 +132,18 @@ internal sealed partial class IovaIndex
         return areas.Count == 0 ? this : Rooted(_root!.Remove(Extent(areas), areas, ref next), Count - areas.Count);
     }
 
-    private Leaf? FindLeaf(ulong iova, out int at)
+    /// <summary>The leaf that an address belongs into; null below all areas.</summary>
+    private Leaf? FindLeaf(ulong iova)
     {
-        at = -1;
         Node? node = _root;
-        while (node is not null)
+        while (node is Branch branch)
         {
-            at = node.AtOrBelow(iova);
-            if (at < 0)
-            {
-                return null;
-            }
-
-            if (node is not Branch branch)
-            {
-                return iova <= node.Lasts[at] ? (Leaf)node : null;
-            }
-
-            node = branch.Children[at];
+            int at = branch.AtOrBelow(iova);
+            node = at < 0 ? null : branch.Children[at];
         }
 
-        return null;
+        // No node is anything else: what is known need not be checked in the way of every look-up.
+        return Unsafe.As<Leaf?>(node);
     }
 
     private static int CountNodes(Node? node)
