@@ -10,7 +10,10 @@ public sealed class EventFd : IDisposable
 {
     private readonly bool _isBlocking;
 
-    /// <summary>A peer made a write wait.</summary>
+    /// <summary>Whether room is asked for before each write: the peer's eventfd is a blocking one, and it has been full.</summary>
+    private volatile bool _looksFirst;
+
+    /// <summary>A peer made a write wait that should not have.</summary>
     private volatile bool _isSpoilt;
 
     /// <summary>Makes a new eventfd.</summary>
@@ -31,6 +34,7 @@ public sealed class EventFd : IDisposable
     {
         Descriptor = descriptor;
         _isBlocking = isBlocking;
+        _looksFirst = isBlocking && !WriteWatch.CanInterrupt;
     }
 
     /// <summary>The descriptor, owned by this object.</summary>
@@ -42,8 +46,8 @@ public sealed class EventFd : IDisposable
     /// <returns>EINVAL if it is not an eventfd.</returns>
     /// <remarks>
     /// Whether reads and writes wait is a property of the open file, which the sender shares and may rely on: libvfio-user's client waits
-    /// for interrupts in a read. So it stays as it is; a blocking one is looked at before it is written. A sender who fills the
-    /// counter in between, or makes the file blocking later, makes a <see cref="Signal"/> wait for a fifth of a second, once.
+    /// for interrupts in a read. So it stays as it is. A sender who fills the counter of a blocking one, or makes the file blocking later, makes a
+    /// <see cref="Signal"/> wait for a fifth of a second, once; the blocking one is looked at before each write from then on.
     /// </remarks>
     public static Errno TryAdopt(FileDescriptor fd, out EventFd? eventFd)
     {
@@ -66,7 +70,8 @@ public sealed class EventFd : IDisposable
     /// <summary>Adds to the counter. A counter that is full counts as signalled: whoever waits for it is awake already.</summary>
     /// <param name="value">What to add, below <see cref="ulong.MaxValue"/>, which Linux answers with EINVAL; 1 for a peer's, in which there may be no room for more.</param>
     /// <returns>
-    /// ETIMEDOUT when the write waited, which only a peer that shares the eventfd can bring about, on purpose; such an eventfd is not written any more.
+    /// ETIMEDOUT when the write waited, which only a peer that shares the eventfd can bring about, on purpose; such an eventfd is not written any more. A blocking one
+    /// may be full once before.
     /// </returns>
     public unsafe Errno Signal(ulong value = 1)
     {
@@ -75,7 +80,7 @@ public sealed class EventFd : IDisposable
             return Errno.ETIMEDOUT;
         }
 
-        if (_isBlocking && Poll.Wait(Descriptor, EventLoopEvents.Write, 0).Value == 0)
+        if (_looksFirst && Poll.Wait(Descriptor, EventLoopEvents.Write, 0).Value == 0)
         {
             return Errno.None;
         }
@@ -89,6 +94,13 @@ public sealed class EventFd : IDisposable
             Errno error = Interop.LastError;
             if (error == Errno.EINTR && WriteWatch.IsInterrupted(slot))
             {
+                if (_isBlocking && !_looksFirst)
+                {
+                    // Full, which counts as signalled.
+                    _looksFirst = true;
+                    break;
+                }
+
                 _isSpoilt = true;
                 result = Errno.ETIMEDOUT;
                 break;

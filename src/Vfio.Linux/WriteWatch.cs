@@ -35,6 +35,18 @@ internal sealed class WriteWatch
 
     private WriteWatch() => _timer = new Timer(static watch => ((WriteWatch)watch!).Look(), this, Timeout.Infinite, Timeout.Infinite);
 
+    /// <summary>Whether a write that waits is interrupted; not in a process without a C library that is linked dynamically.</summary>
+    internal static bool CanInterrupt
+    {
+        get
+        {
+            lock (s_watch._lock)
+            {
+                return s_watch._isInstalled = s_watch._isInstalled || Install();
+            }
+        }
+    }
+
     /// <summary>This thread is about to write.</summary>
     /// <returns>What <see cref="End"/> and <see cref="IsInterrupted"/> take.</returns>
     internal static Slot Begin()

@@ -137,6 +137,35 @@ public sealed partial class EventFdTests
         peer.Dispose();
     }
 
+    /// <summary>A peer that waits in reads, as libvfio-user's client, whose counter nobody has a reason to fill.</summary>
+    [Fact]
+    public void Signal_of_a_blocking_eventfd_that_is_full_waits_once_and_goes_on_when_there_is_room()
+    {
+        using FileDescriptor peer = BlockingEventFd.Create();
+        Assert.Equal(Errno.None, EventFd.TryAdopt(peer.Duplicate(), out EventFd? adopted));
+        using EventFd eventFd = adopted!;
+        Assert.Equal(Errno.None, eventFd.Signal());
+        Assert.Equal(8, peer.Write(BitConverter.GetBytes(ulong.MaxValue - 2)).Value);
+
+        long started = Stopwatch.GetTimestamp();
+        Assert.Equal(Errno.None, eventFd.Signal());
+        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalMilliseconds, 50, 10_000);
+        started = Stopwatch.GetTimestamp();
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.Equal(Errno.None, eventFd.Signal());
+        }
+
+        Assert.InRange(Stopwatch.GetElapsedTime(started).TotalMilliseconds, 0, 5000);
+        Assert.True(eventFd.TryConsume(out ulong count));
+        Assert.Equal(ulong.MaxValue - 1, count);
+        Assert.Equal(Errno.None, eventFd.Signal());
+        Assert.True(eventFd.TryConsume(out count));
+        Assert.Equal(1u, count);
+        Assert.Equal(Errno.None, peer.TryGetNonBlocking(out bool isNonBlocking));
+        Assert.False(isNonBlocking);
+    }
+
     [Fact]
     public void Signal_ends_while_a_peer_fills_and_flips_the_mode()
     {
