@@ -182,4 +182,21 @@ public sealed class MemoryTests
             Assert.Equal(Errno.EINVAL, mapping.TryDiscard(nuint.MaxValue, 1));
         }
     }
+
+    /// <summary>The kernel says so of the mapping, if it has huge pages to give without being asked for each.</summary>
+    [Fact]
+    public unsafe void TryPreferHugePages_marks_the_mapping()
+    {
+        Assert.Equal(Errno.None, MemoryMapping.TryMapAnonymous(8 << 20, MemoryProtection.ReadWrite, out MemoryMapping? mapping));
+        using (mapping)
+        {
+            bool hasHugePages = File.Exists("/sys/kernel/mm/transparent_hugepage/enabled");
+            Assert.Equal(hasHugePages ? Errno.None : Errno.EINVAL, mapping!.TryPreferHugePages());
+            mapping.Span.Fill(7);
+            Assert.Equal(-1, mapping.Span.IndexOfAnyExcept((byte)7));
+            string start = $"{(ulong)mapping.Pointer:x}-";
+            string flags = File.ReadLines("/proc/self/smaps").SkipWhile(line => !line.StartsWith(start, StringComparison.Ordinal)).First(static line => line.StartsWith("VmFlags:", StringComparison.Ordinal));
+            Assert.Equal(hasHugePages, flags.Split(' ').Contains("hg"));
+        }
+    }
 }

@@ -3,7 +3,7 @@ using Vfio.Linux;
 
 namespace Vfio.Devices.Nvme;
 
-/// <summary>Blocks in this process's memory. Pages take memory once they are written.</summary>
+/// <summary>Blocks in this process's memory. Pages take memory once they are written; where the system allows, huge ones, so that random access costs no walk through page tables.</summary>
 public sealed class MemoryBackend : INvmeBackend
 {
     private readonly MemoryMapping _memory;
@@ -12,14 +12,15 @@ public sealed class MemoryBackend : INvmeBackend
     /// <param name="length">Length in bytes, not zero.</param>
     /// <exception cref="LinuxException">The system has not that much memory.</exception>
     public MemoryBackend(ulong length)
+        : this(Map(length))
     {
-        ArgumentOutOfRangeException.ThrowIfZero(length);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, (ulong)long.MaxValue);
-        MemoryMapping.TryMapAnonymous((nuint)length, MemoryProtection.ReadWrite, out MemoryMapping? memory).ThrowIfError($"take {length} bytes of memory for a namespace");
-        _memory = memory!;
     }
 
-    private MemoryBackend(MemoryMapping memory) => _memory = memory;
+    private MemoryBackend(MemoryMapping memory)
+    {
+        _memory = memory;
+        _ = _memory.TryPreferHugePages();
+    }
 
     /// <summary>Makes memory of zeros, or null when the system has not that much.</summary>
     internal static MemoryBackend? TryCreate(ulong length)
@@ -74,4 +75,12 @@ public sealed class MemoryBackend : INvmeBackend
 
     /// <inheritdoc/>
     public void Dispose() => _memory.Dispose();
+
+    private static MemoryMapping Map(ulong length)
+    {
+        ArgumentOutOfRangeException.ThrowIfZero(length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, (ulong)long.MaxValue);
+        MemoryMapping.TryMapAnonymous((nuint)length, MemoryProtection.ReadWrite, out MemoryMapping? memory).ThrowIfError($"take {length} bytes of memory for a namespace");
+        return memory!;
+    }
 }

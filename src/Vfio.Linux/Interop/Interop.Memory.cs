@@ -9,6 +9,7 @@ internal static partial class Interop
     internal const int MapAnonymous = 0x20;
     internal const int MapNoReserve = 0x4000;
     internal const int AdviceDontNeed = 4;
+    internal const int AdviceHugePage = 14;
     internal const int AdviceDontDump = 16;
     internal const int AdvicePopulateRead = 22;
     internal const int AdvicePopulateWrite = 23;

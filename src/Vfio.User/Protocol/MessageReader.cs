@@ -213,7 +213,7 @@ internal sealed class MessageReader : IDisposable
         }
     }
 
-    private static bool IsAnswered(in VfioUserHeader header) => ((VfioUserFlags)header.flags & (VfioUserFlags.TypeMask | VfioUserFlags.NoReply)) == VfioUserFlags.Command;
+    private static bool IsCommand(in VfioUserHeader header) => ((VfioUserFlags)header.flags & VfioUserFlags.TypeMask) == VfioUserFlags.Command;
 
     /// <summary>The commands of whoever sends one by one take turns: what came behind this one the last time comes again.</summary>
     private bool ExpectsLeavable => ((_leavableBehind >> _previous) & 1) != 0;
@@ -236,7 +236,7 @@ internal sealed class MessageReader : IDisposable
         while (arrived.Length >= VfioUserWire.HeaderSize)
         {
             VfioUserHeader header = MemoryMarshal.Read<VfioUserHeader>(arrived);
-            if (header.msg_size < VfioUserWire.HeaderSize || header.msg_size > (uint)arrived.Length || !IsAnswered(in header))
+            if (header.msg_size < VfioUserWire.HeaderSize || header.msg_size > (uint)arrived.Length || !IsCommand(in header))
             {
                 return false;
             }

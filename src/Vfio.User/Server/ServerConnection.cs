@@ -241,8 +241,12 @@ internal sealed partial class ServerConnection : IDisposable
 
             _writer.Flush();
 
-            // What the answers need not wait for.
-            _reader.Settle();
+            // What the answers need not wait for; nor need what the device does now (Receive), which may be to interrupt a client that sleeps.
+            if (!_answering.HasWork || _closing)
+            {
+                _reader.Settle();
+            }
+
             Spend(null);
             if (any)
             {
