@@ -102,7 +102,7 @@ internal sealed class MessageReader : IDisposable
     }
 
     /// <summary>
-    /// Receives once without waiting, as <see cref="Fill"/> does; but where little is expected that wants an answer, it stays in the socket, or its last byte does, until
+    /// Receives once without waiting, as <see cref="Fill"/> does; but where few and small commands are expected, they stay in the socket, or their last byte does, until
     /// <see cref="Settle"/>. A look without result costs less then, and the caller decides when the kernel frees the messages.
     /// </summary>
     /// <param name="when">When <see cref="Settle"/> will be called.</param>
@@ -224,7 +224,7 @@ internal sealed class MessageReader : IDisposable
         _leavableBehind = isLeavable ? _leavableBehind | bit : _leavableBehind & ~bit;
     }
 
-    /// <summary>Whether what has arrived is little, whole, and wants an answer.</summary>
+    /// <summary>Whether what has arrived are commands, few, small and whole.</summary>
     private bool CanBeLeft(ReadOnlySpan<byte> arrived, out bool withDescriptors)
     {
         withDescriptors = false;

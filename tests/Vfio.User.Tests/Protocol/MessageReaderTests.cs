@@ -127,15 +127,24 @@ public sealed class MessageReaderTests : IDisposable
     }
 
     [Fact]
-    public void Posted_messages_are_taken_at_once()
+    public void Posted_messages_are_left_as_others_and_replies_are_taken_at_once()
     {
         ExpectReads();
         byte[] posted = Message(2, VfioUserCommand.RegionWrite, 20);
         MemoryMarshal.Write(posted.AsSpan(8), (uint)VfioUserFlags.NoReply);
         Send(posted);
         Assert.Equal(36, _reader.Look(TakeTime.AfterAnswer).Count);
-        Assert.Equal(0, InSocket());
+        Assert.Equal(36, InSocket());
         Assert.Equal(2, Take());
+        _reader.Settle();
+        Assert.Equal(0, InSocket());
+
+        byte[] reply = Message(3, VfioUserCommand.DmaWrite, 16);
+        MemoryMarshal.Write(reply.AsSpan(8), (uint)VfioUserFlags.Reply);
+        Send(reply);
+        Assert.Equal(32, _reader.Look(TakeTime.AfterAnswer).Count);
+        Assert.Equal(0, InSocket());
+        Assert.Equal(3, Take());
     }
 
     [Theory]
