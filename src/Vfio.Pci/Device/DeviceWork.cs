@@ -291,17 +291,15 @@ public sealed class DeviceWork : IThreadPoolWorkItem, IDisposable
         SpinWait spin = default;
         while (!hasEnded(this))
         {
-            if (AnsweringThread.TryHelp())
-            {
-                continue;
-            }
-
             if (Stopwatch.GetElapsedTime(begun) > limit)
             {
                 return false;
             }
 
-            spin.SpinOnce();
+            if (!AnsweringThread.TryHelp())
+            {
+                spin.SpinOnce();
+            }
         }
 
         return true;

@@ -215,7 +215,7 @@ public sealed class ReverseDmaCases : ConformanceTest
             });
             foreach (VfioUserMessage request in requests)
             {
-                Assert.False(client.HasInput(TimeSpan.FromMilliseconds(30)));
+                Assert.False(client.HasInput(TimeSpan.FromMilliseconds(10)));
                 Assert.Equal(0, Volatile.Read(ref pair.Device.DmaDone));
                 _ = Answer(peer, request, memory);
             }
@@ -227,6 +227,30 @@ public sealed class ReverseDmaCases : ConformanceTest
 
         static void Shape(PciDeviceBuilder pci)
             => pci.Bar(0, 0x10000, PciBarKind.Memory32, false, static bar => bar.Registers(0, new RamBlock(0x10000))).Migratable();
+    }
+
+    /// <summary>A client that keeps its transfer waiting, and sends other things meanwhile, has its answer before anything ends its connection.</summary>
+    [Fact]
+    public void Reset_is_answered_in_time_when_a_transfer_is_not()
+    {
+        DevicePair<ConformanceDevice> pair = Serve();
+        using RawVfioUserClient client = pair.ConnectRaw();
+        Assert.Equal(Errno.None, client.MapDma(0, 0x10000));
+        StartDma(client, 0, 64, ControlBlock.ReadInWork);
+        VfioUserMessage request = client.Expect(VfioUserCommand.DmaRead);
+        long begun = Environment.TickCount64;
+        ushort reset = client.Send(VfioUserCommand.DeviceReset);
+        ushort read = client.Send(VfioUserCommand.RegionRead, RawVfioUserClient.AccessPayload(0, 0, new byte[4])[..16]);
+        using (VfioUserMessage reply = client.ReceiveReply(reset, VfioUserCommand.DeviceReset))
+        {
+            Assert.Equal(Errno.ETIMEDOUT, reply.Error);
+        }
+
+        Assert.InRange(Environment.TickCount64 - begun, 900, 4000);
+        client.ReceiveReply(read, VfioUserCommand.RegionRead).Dispose();
+        _ = Answer(client, request, new byte[0x10000]);
+        WaitFor(() => Volatile.Read(ref pair.Device.DmaDone) == 1);
+        AssertOk(client.Request(VfioUserCommand.DeviceReset));
     }
 
     [Theory]
