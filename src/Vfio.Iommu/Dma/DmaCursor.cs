@@ -81,9 +81,9 @@ public ref struct DmaCursor : IDisposable
             return TryOpenWindow(iova, length, access, out memory);
         }
 
-        // What is in the index now stays until the cursor's end, whoever unmaps it meanwhile.
+        // What is in the index now stays until the cursor's end, whoever unmaps it meanwhile. An area that had to be looked at itself is so again.
         nint pointer = 0;
-        if (!_map.IsRestricted)
+        if (!IsInArea(iova) && !_map.IsRestricted)
         {
             _map.FindMapped(iova, ref _mapped);
             pointer = _mapped.Find(iova, length, access);
@@ -108,6 +108,8 @@ public ref struct DmaCursor : IDisposable
         return Errno.None;
     }
 
+    private readonly bool IsInArea(ulong iova) => _area is { } area && area.Range.Contains(iova);
+
     /// <summary>By the area itself: while some are restricted, where the pointer is another from time to time, and to say what is wrong.</summary>
     private Errno TryFindArea(ulong iova, int length, DmaAccess access, out nint pointer)
     {
@@ -122,7 +124,7 @@ public ref struct DmaCursor : IDisposable
             return Errno.EOVERFLOW;
         }
 
-        IovaArea? area = _area is { } last && last.Range.Contains(iova) ? last : _map!.Find(iova);
+        IovaArea? area = IsInArea(iova) ? _area : _map!.Find(iova);
         if (area is null)
         {
             return Errno.ENOENT;
