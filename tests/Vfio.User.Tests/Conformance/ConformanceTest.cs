@@ -104,5 +104,24 @@ public abstract class ConformanceTest : IAsyncDisposable
     protected static byte[] Feature(uint flags, uint argsz, params byte[] data)
         => Join(Bytes(new vfio_device_feature { argsz = argsz, flags = flags }), data);
 
+    /// <summary>The request for a state of migration.</summary>
+    protected static byte[] SetState(MigrationState state)
+        => Feature(2 | (1 << 17), 16, Bytes(new vfio_device_feature_mig_state { device_state = (uint)state, data_fd = -1 }));
+
+    /// <summary>Where a capability is in configuration space.</summary>
+    protected static int FindCapability(RawVfioUserClient client, byte id)
+    {
+        const uint Config = 7;
+        byte[] image = client.ReadRegion(Config, 0, 256);
+        int at = image[0x34];
+        while (at != 0 && image[at] != id)
+        {
+            at = image[at + 1];
+        }
+
+        Assert.NotEqual(0, at);
+        return at;
+    }
+
     protected static MemFd Memory(ulong size = 0x10000) => new("test-memory", size);
 }

@@ -105,7 +105,7 @@ public sealed class DeathCases : ConformanceTest
         (byte[] Bytes, FileDescriptor[] Descriptors) Write(ulong offset, uint value)
             => Message(VfioUserCommand.RegionWrite, RawVfioUserClient.AccessPayload(0, offset, BitConverter.GetBytes(value)));
         (byte[] Bytes, FileDescriptor[] Descriptors) State(MigrationState state) => Message(
-            VfioUserCommand.DeviceFeature, Feature(2 | (1 << 17), 16, Bytes(new vfio_device_feature_mig_state { device_state = (uint)state, data_fd = -1 })));
+            VfioUserCommand.DeviceFeature, SetState(state));
 
         yield return Message(VfioUserCommand.Version, RawVfioUserClient.VersionPayload(0, 2, "{\"capabilities\":{\"max_msg_fds\":16}}"));
         yield return Message(VfioUserCommand.DmaMap, Bytes(new vfio_user_dma_map { argsz = 32, flags = 3, address = 0, size = Page }), memory.Descriptor);

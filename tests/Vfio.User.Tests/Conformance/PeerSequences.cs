@@ -441,7 +441,7 @@ public sealed class PeerSequences : ConformanceTest
 
             List<byte> stream = [];
             void Set(MigrationState wanted)
-                => AssertOk(client.Request(VfioUserCommand.DeviceFeature, Feature(2 | (1 << 17), 16, Bytes(new vfio_device_feature_mig_state { device_state = (uint)wanted, data_fd = -1 }))));
+                => AssertOk(client.Request(VfioUserCommand.DeviceFeature, SetState(wanted)));
             int Read()
             {
                 using VfioUserMessage data = client.Request(VfioUserCommand.MigrationDataRead, new vfio_user_mig_data { argsz = 8 + 1024, size = 1024 });
@@ -484,7 +484,7 @@ public sealed class PeerSequences : ConformanceTest
         static Errno State(RawVfioUserClient peer, MigrationState wanted)
         {
             using VfioUserMessage reply = peer.Request(
-                VfioUserCommand.DeviceFeature, Feature(2 | (1 << 17), 16, Bytes(new vfio_device_feature_mig_state { device_state = (uint)wanted, data_fd = -1 })));
+                VfioUserCommand.DeviceFeature, SetState(wanted));
             return reply.Error;
         }
     }

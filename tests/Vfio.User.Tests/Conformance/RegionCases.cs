@@ -301,7 +301,7 @@ public sealed class RegionCases : ConformanceTest
         }
 
         Assert.Equal(capabilities, found);
-        int vendor = Find(client, 9);
+        int vendor = FindCapability(client, 9);
         Assert.Equal(7, after[vendor + 2]);
         Assert.Equal(Errno.None, client.WriteRegion(Config, (ulong)vendor + 3, [0x5A, 0x5B, 0x5C, 0x5D, 0xEE, 0xEE]));
         Assert.Equal([0x5A, 0x5B, 0x5C, 0x5D], client.ReadRegion(Config, (ulong)vendor + 3, 4));
@@ -312,7 +312,7 @@ public sealed class RegionCases : ConformanceTest
     public void Case072_msix_control_by_any_access()
     {
         using RawVfioUserClient client = Serve().ConnectRaw();
-        ulong msix = (ulong)Find(client, 0x11);
+        ulong msix = (ulong)FindCapability(client, 0x11);
         ushort Control() => BinaryPrimitives.ReadUInt16LittleEndian(client.ReadRegion(Config, msix + 2, 2));
         Assert.Equal(ConformanceDevice.Vectors - 1, Control());
         Assert.Equal(Errno.None, client.WriteRegion(Config, msix + 3, [0xC0, 0x00]));
@@ -332,25 +332,12 @@ public sealed class RegionCases : ConformanceTest
             pci.Bar(0, 0x1000, PciBarKind.Memory32, false).Vendor([1], [0xFF]).Msi(1))
         { FunctionLevelReset = capable });
         using RawVfioUserClient client = pair.ConnectRaw();
-        ulong express = (ulong)Find(client, 0x10);
+        ulong express = (ulong)FindCapability(client, 0x10);
         Assert.Equal(capable ? 0x10000000u : 0, Read32(client, express + 4, Config) & 0x10000000);
         pair.Device.Resets.Clear();
         Assert.Equal(Errno.None, client.WriteRegion(Config, express + 8, [0x10, 0xA8]));
         Assert.Equal(capable ? [ResetKind.FunctionLevel] : [], pair.Device.Resets);
         Assert.Equal(0, client.ReadRegion(Config, express + 9, 1)[0] & 0x80);
-    }
-
-    private static int Find(RawVfioUserClient client, byte id)
-    {
-        byte[] image = client.ReadRegion(Config, 0, 256);
-        int at = image[0x34];
-        while (at != 0 && image[at] != id)
-        {
-            at = image[at + 1];
-        }
-
-        Assert.NotEqual(0, at);
-        return at;
     }
 
     private static void AssertEcho(VfioUserMessage reply, ulong offset, uint region, int count)

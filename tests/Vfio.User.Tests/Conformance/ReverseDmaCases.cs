@@ -196,13 +196,7 @@ public sealed class ReverseDmaCases : ConformanceTest
         {
             byte[] memory = new byte[0x10000];
             Assert.Equal(Errno.None, client.MapDma(0, (ulong)memory.Length));
-            byte[] config = client.ReadRegion(7, 0, 0x100);
-            int express = config[0x34];
-            while (config[express] != 0x10)
-            {
-                express = config[express + 1];
-            }
-
+            int express = FindCapability(client, 0x10);
             pair.Device.DmaLength = 3 * 4096;
             pair.Device.StartDma(ControlBlock.ReadInWork);
             VfioUserMessage[] requests = [peer.Expect(VfioUserCommand.DmaRead), peer.Expect(VfioUserCommand.DmaRead), peer.Expect(VfioUserCommand.DmaRead)];
@@ -210,7 +204,7 @@ public sealed class ReverseDmaCases : ConformanceTest
             ushort id = client.Send(command, how switch
             {
                 "reset" => [],
-                "stop" => Feature((2 | (1 << 17)), 16, Bytes(new vfio_device_feature_mig_state { device_state = (uint)MigrationState.Stop, data_fd = -1 })),
+                "stop" => SetState(MigrationState.Stop),
                 _ => RawVfioUserClient.AccessPayload(7, (ulong)express + 8, [0x00, 0x80]),
             });
             foreach (VfioUserMessage request in requests)
