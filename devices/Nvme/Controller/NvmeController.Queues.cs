@@ -472,6 +472,9 @@ internal sealed partial class NvmeController
             }
 
             queue.Lanes.Await();
+
+            // Events are posted by a work of their own.
+            _ = queue.Completions.AwaitPost(Timeout.InfiniteTimeSpan);
             lock (StateLock)
             {
                 _retiring.Remove(queue);

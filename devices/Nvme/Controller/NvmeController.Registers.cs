@@ -18,6 +18,8 @@ internal sealed partial class NvmeController
 
         if (isShutdownNew && Registers.ShutdownNotification is ShutdownNotification.Normal or ShutdownNotification.Abrupt)
         {
+            // The host takes its memory back when it hears that the shutdown is complete, without a disable; only a reset brings queues again.
+            CloseQueues();
             Registers.Shutdown = ShutdownStatus.Occurring;
         }
 

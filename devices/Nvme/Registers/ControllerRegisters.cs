@@ -121,7 +121,7 @@ internal sealed partial class ControllerRegisters(NvmeController controller, int
     public uint AdminCompletionEntries => AdminCompletions + 1U;
 
     /// <summary>Whether doorbells count.</summary>
-    public bool TakesDoorbells => IsReady && !IsFatal && IsEnabled;
+    public bool TakesDoorbells => IsReady && !IsFatal && IsEnabled && Shutdown == ShutdownStatus.None;
 
     /// <summary>The controller was disabled: CSTS is what it was at first.</summary>
     public void ClearStatus() => Status = 0;

@@ -8,6 +8,8 @@ public sealed class LifecycleTests
 {
     private const uint Ready = 1;
     private const uint Fatal = 2;
+    private const uint ShutdownOccurring = 1 << 2;
+    private const uint ShutdownComplete = 2 << 2;
 
     public enum ResetWay
     {
@@ -62,6 +64,42 @@ public sealed class LifecycleTests
         Assert.Equal(0U, rig.Status);
         rig.Enable();
         Assert.Equal(Ready, rig.Status);
+    }
+
+    /// <summary>Linux takes the memory of its queues back at CSTS.SHST and leaves CC.EN as it is.</summary>
+    [Theory]
+    [InlineData(1U, false)]
+    [InlineData(2U, false)]
+    [InlineData(1U, true)]
+    public async Task Shutdown_is_complete_when_nothing_reaches_the_memory_of_the_host_any_more(uint notification, bool polled)
+    {
+        TestBackend? backend = null;
+        await using var rig = new NvmeRig(new NvmeOptions { Polled = polled, Namespaces = [new() { Backend = size => backend = new TestBackend(size) { MayWait = true } }] });
+        RawQueue queue = rig.CreateQueue(1);
+        rig.Data.Span.Fill(0xEE);
+        backend!.Gate.Reset();
+        queue.Submit(rig.Transfer(0x02, 0, 8));
+        Assert.True(backend.Arrived.Wait(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken));
+
+        rig.Bar.Write32(NvmeRig.Cc, NvmeRig.EnabledConfiguration | (notification << 14));
+        Thread.Sleep(20);
+        Assert.Equal(Ready | ShutdownOccurring, rig.Status); // The command is still with its storage.
+        backend.Gate.Set();
+        NvmeRig.WaitFor(() => rig.Status == (Ready | ShutdownComplete), "the shutdown does not end");
+
+        // No doorbell counts until the next enable.
+        rig.Admin.Submit(new RawCommand(0x06) { Prp1 = rig.Data.Iova }.Set(10, 1));
+        queue.Submit(rig.Transfer(0x02, 0, 8));
+        Thread.Sleep(20);
+        Assert.False(rig.Admin.TryTake(out _, ring: false));
+        Assert.False(queue.TryTake(out _, ring: false));
+        Assert.Equal(-1, rig.Data.Span[..8192].IndexOfAnyExcept((byte)0xEE));
+
+        rig.Disable();
+        rig.Enable();
+        RawQueue again = rig.CreateQueue(1);
+        Assert.Equal(0, again.Execute(rig.Transfer(0x02, 0, 8)).Status);
+        Assert.Equal(0, rig.Data.Span[0]);
     }
 
     [Theory]

@@ -129,6 +129,47 @@ public sealed class ShadowDoorbellTests
         Assert.Equal(0, queue.Execute(rig.Transfer(0x02, 0, 1)).Status);
     }
 
+    /// <summary>
+    /// Linux leaves a controller that it has shut down enabled, takes its memory back, and gives it the bus again before it resets it: what is in that
+    /// memory by then is somebody else's.
+    /// </summary>
+    [Fact]
+    public async Task Memory_taken_back_after_a_shutdown_is_neither_obeyed_nor_written()
+    {
+        await using var rig = new NvmeRig();
+        var shadow = new ShadowHost(rig);
+        RawQueue queue = rig.CreateQueue(1, entries: 8);
+        queue.Put(rig.Transfer(0x02, 0, 1));
+        shadow.RingTail(queue);
+        Assert.Equal(0, queue.Take(ring: false).Status);
+        shadow.RingHead(queue);
+
+        rig.Bar.Write32(NvmeRig.Cc, NvmeRig.EnabledConfiguration | (1U << 14));
+        NvmeRig.WaitFor(() => (rig.Status >> 2) == 2, "the shutdown does not end");
+        rig.DisableBus();
+        RawQueue[] both = [rig.Admin, queue];
+        foreach (RawQueue taken in both)
+        {
+            // As tails of the queues, these numbers tell of commands.
+            taken.Submissions.Span.Fill(0x05);
+            taken.Completions.Span.Fill(0x05);
+            shadow.Store(taken, 0x05);
+        }
+
+        byte[] events = shadow.Events.ToArray();
+        rig.EnableBus();
+        Thread.Sleep(50);
+        Assert.Equal(events, shadow.Events);
+        foreach (RawQueue taken in both)
+        {
+            Assert.Equal(-1, taken.Completions.Span.IndexOfAnyExcept((byte)0x05));
+        }
+
+        rig.Disable();
+        rig.Enable();
+        Assert.Equal(0, rig.CreateQueue(1).Execute(rig.Transfer(0x02, 0, 1)).Status);
+    }
+
     [Fact]
     public async Task Polled_controller_has_no_need_of_them()
     {
@@ -156,6 +197,9 @@ public sealed class ShadowDoorbellTests
 
         /// <summary>Registers that were written.</summary>
         public int Registers => _registers;
+
+        /// <summary>The page with the controller's requests.</summary>
+        public ReadOnlySpan<byte> Events => _events.Slice(0, 4096);
 
         public void RingTail(RawQueue queue) => Ring(queue.Id * 2, (uint)queue.Tail, queue.Ring);
 

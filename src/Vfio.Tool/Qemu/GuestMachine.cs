@@ -9,6 +9,9 @@ namespace Vfio.Tool.Qemu;
 /// </summary>
 public sealed class GuestMachine : IAsyncDisposable
 {
+    /// <summary>How a line of the console begins or what it holds that tells of a crash: it is named first in a failure.</summary>
+    private static readonly string[] s_complaints = ["BUG:", "Oops:", "RIP:", "WARNING:", "Kernel panic", "general protection fault", "segfault at"];
+
     private static readonly TimeSpan s_commandTimeout = TimeSpan.FromSeconds(60);
 
     private readonly QemuProcess _qemu;
@@ -205,6 +208,8 @@ public sealed class GuestMachine : IAsyncDisposable
     {
         string log = ConsoleLog;
         string tail = log.Length <= 4000 ? log : "…" + log[^4000..];
-        return new QemuException($"{_qemu.Describe(problem)}{Environment.NewLine}The console's end:{Environment.NewLine}{tail}");
+        string complaints = string.Join(Environment.NewLine, log.Split('\n').Where(static line => s_complaints.Any(line.Contains)).Take(8));
+        string said = complaints.Length == 0 ? "" : $"{Environment.NewLine}The kernel said:{Environment.NewLine}{complaints}";
+        return new QemuException($"{_qemu.Describe(problem + said)}{Environment.NewLine}The console's end:{Environment.NewLine}{tail}");
     }
 }
