@@ -75,6 +75,7 @@ internal static class SetFeaturesCommand
             default:
                 features.AsyncEvents = value;
                 ReportTemperature(request.Controller);
+                request.Controller.ReportDegraded();
                 return NvmeStatus.Success;
         }
     }

@@ -43,6 +43,9 @@ internal sealed class AlignedBackend : INvmeBackend, IReportingBackend
     public bool IsReadOnly => _inner.IsReadOnly;
 
     /// <inheritdoc/>
+    public bool IsDegraded => _inner is IReportingBackend { IsDegraded: true };
+
+    /// <inheritdoc/>
     public Action<string>? Report
     {
         get => (_inner as IReportingBackend)?.Report;

@@ -5,4 +5,9 @@ internal interface IReportingBackend
 {
     /// <summary>Is told what happened, as a sentence; called on any thread, with no lock held.</summary>
     Action<string>? Report { get; set; }
+
+    /// <summary>
+    /// Whether requests fail until the server is there again, or something acknowledged is lost for ever. Any thread; what changes it is reported after the change.
+    /// </summary>
+    bool IsDegraded { get; }
 }

@@ -28,6 +28,9 @@ internal sealed class WatchedBackend(INvmeBackend inner, Action<string, Errno> f
     /// <inheritdoc/>
     public bool IsReadOnly => inner.IsReadOnly;
 
+    /// <summary>As <see cref="IReportingBackend.IsDegraded"/>; one that reports nothing is not.</summary>
+    public bool IsDegraded => inner is IReportingBackend { IsDegraded: true };
+
     /// <inheritdoc/>
     public Errno Read(ulong offset, Span<byte> destination) => Watch(0, "read", inner.Read(offset, destination));
 

@@ -52,6 +52,23 @@ internal sealed partial class NvmeController
         }
     }
 
+    /// <summary>Whether what keeps a namespace is gone, or has lost something. Any thread.</summary>
+    public bool IsDegraded
+    {
+        get
+        {
+            foreach (NvmeNamespace? ns in _allocated)
+            {
+                if (ns is { Backend: WatchedBackend { IsDegraded: true } } or { Metadata: WatchedBackend { IsDegraded: true } })
+                {
+                    return true;
+                }
+            }
+
+            return false;
+        }
+    }
+
     /// <summary>Finds a namespace that the host sees.</summary>
     /// <returns>Null for identifiers that name none.</returns>
     public NvmeNamespace? FindNamespace(uint id) => id - 1 < MaxNamespaces ? Volatile.Read(ref _attached[id - 1]) : null;
@@ -251,6 +268,15 @@ internal sealed partial class NvmeController
         Events.ReportIfWanted(AsyncEvent.NamespaceAttributeChanged);
     }
 
+    /// <summary>Tells the host that the controller is degraded, if it is and the host wants to know. Any thread.</summary>
+    public void ReportDegraded()
+    {
+        if (_isStarted && IsDegraded)
+        {
+            Events.ReportIfWanted(AsyncEvent.ReliabilityDegraded);
+        }
+    }
+
     private void OpenNamespaces()
     {
         for (int i = 0; i < _options.Namespaces.Count; i++)
@@ -303,7 +329,11 @@ internal sealed partial class NvmeController
     {
         if (backend is IReportingBackend reporting)
         {
-            reporting.Report = text => _device.LogBackend(id, text);
+            reporting.Report = text =>
+            {
+                _device.LogBackend(id, text);
+                ReportDegraded();
+            };
         }
 
         return new WatchedBackend(backend, (operation, error) => _device.LogBackendFailed(id, operation, error));

@@ -5,6 +5,7 @@ internal enum AsyncEvent : uint
 {
     InvalidDoorbellRegister = 0x01_00_00,
     InvalidDoorbellValue = 0x01_01_00,
+    ReliabilityDegraded = 0x02_00_01,
     TemperatureThreshold = 0x02_01_01,
     NamespaceAttributeChanged = 0x04_00_02,
 }

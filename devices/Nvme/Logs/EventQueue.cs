@@ -17,11 +17,12 @@ internal sealed class EventQueue(NvmeController controller)
     /// <summary>Identify.OAES and the bit of Asynchronous Event Configuration: Namespace Attribute Notices.</summary>
     public const uint NamespacesWanted = 1 << 8;
 
-    private const uint TemperatureWanted = 1 << 1;
+    private const uint TemperatureWanted = LogPages.TemperatureWarning;
+    private const uint ReliabilityWanted = LogPages.ReliabilityWarning;
 
     private readonly Lock _lock = new();
     private readonly ushort[] _requests = new ushort[Limit];
-    private readonly AsyncEvent[] _events = new AsyncEvent[4];
+    private readonly AsyncEvent[] _events = new AsyncEvent[5];
     private int _requestCount;
     private int _eventCount;
 
@@ -85,6 +86,7 @@ internal sealed class EventQueue(NvmeController controller)
         uint wanted = happened switch
         {
             AsyncEvent.TemperatureThreshold => TemperatureWanted,
+            AsyncEvent.ReliabilityDegraded => ReliabilityWanted,
             _ => NamespacesWanted,
         };
         if ((controller.Features.AsyncEvents & wanted) != 0)
@@ -206,7 +208,7 @@ internal sealed class EventQueue(NvmeController controller)
             for (int i = 0; i < events; i++)
             {
                 _events[i] = (AsyncEvent)reader.ReadUInt32();
-                if (_events[i] is not (AsyncEvent.InvalidDoorbellRegister or AsyncEvent.InvalidDoorbellValue or AsyncEvent.TemperatureThreshold or AsyncEvent.NamespaceAttributeChanged))
+                if (_events[i] is not (AsyncEvent.InvalidDoorbellRegister or AsyncEvent.InvalidDoorbellValue or AsyncEvent.TemperatureThreshold or AsyncEvent.ReliabilityDegraded or AsyncEvent.NamespaceAttributeChanged))
                 {
                     return false;
                 }

@@ -9,6 +9,12 @@ internal static class LogPages
     /// <summary>The composite temperature, in kelvin. It does not change.</summary>
     public const ushort Temperature = 310;
 
+    /// <summary>Critical Warning, and what the host asks to be told of (Asynchronous Event Configuration): the temperature is beyond a threshold.</summary>
+    public const byte TemperatureWarning = 1 << 1;
+
+    /// <summary>The same: a backend fails what it is asked for, or has lost what it acknowledged.</summary>
+    public const byte ReliabilityWarning = 1 << 2;
+
     /// <summary>CSUPP: the command is supported.</summary>
     private const uint IsSupported = 1;
 
@@ -38,7 +44,7 @@ internal static class LogPages
     /// <summary>Log page 02h: SMART and health.</summary>
     public static int WriteHealth(Span<byte> page, NvmeController controller)
     {
-        page[0] = (byte)(controller.Features.IsWarning(Temperature) ? 2 : 0);                          // Critical warning
+        page[0] = (byte)((controller.Features.IsWarning(Temperature) ? TemperatureWarning : 0) | (controller.IsDegraded ? ReliabilityWarning : 0)); // Critical warning
         BinaryPrimitives.WriteUInt16LittleEndian(page[1..], Temperature);                   // Composite temperature, K
         page[3] = 100;                                                                      // Available spare
         page[4] = 10;                                                                       // Available spare threshold

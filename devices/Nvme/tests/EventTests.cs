@@ -119,4 +119,45 @@ public sealed class EventTests
         Assert.Equal(300U, rig.Admin.Execute(new RawCommand(0x0A).Set(10, 4)).Result);
         Assert.Equal(343U, rig.Admin.Execute(new RawCommand(0x0A).Set(10, 4 | (1U << 8))).Result);
     }
+
+    [Fact]
+    public async Task Server_that_is_gone_shows_in_the_health_log_and_as_an_event_until_it_is_back()
+    {
+        using var mayReturn = new ManualResetEventSlim();
+        byte[] memory = new byte[1 << 20];
+        using var script = new NbdScript((server, number) =>
+        {
+            if (number != 0 && !mayReturn.IsSet)
+            {
+                return;
+            }
+
+            server.Negotiate();
+            if (number == 0)
+            {
+                // Gone at the first request.
+                _ = server.TakeRequest();
+                return;
+            }
+
+            server.ServeMemory(memory);
+        });
+        await using var rig = new NvmeRig(new NvmeOptions { Namespaces = [new() { Backend = _ => NvmeBackendUri.Parse(script.Uri + "&reconnect-delay=0").Open() }] });
+        RawQueue queue = rig.CreateQueue(1);
+        Assert.Equal(0, rig.Admin.Execute(new RawCommand(0x09).Set(10, 0x0B).Set(11, 4)).Status);
+        ushort request = rig.Admin.Submit(new RawCommand(0x0C));
+        Assert.Equal(0, rig.Admin.Execute(ReadLog(rig, 2)).Status);
+        Assert.Equal(0, rig.Data.Span[0]);
+
+        Assert.NotEqual(0, queue.Execute(rig.Transfer(0x02, 0, 1, offset: 8192)).Status);
+        RawCompletion told = rig.Admin.Take();
+        Assert.Equal((request, 0x02_00_01U), (told.Cid, told.Result));
+        Assert.Equal(0, rig.Admin.Execute(ReadLog(rig, 2)).Status);
+        Assert.Equal(4, rig.Data.Span[0]);
+
+        mayReturn.Set();
+        NvmeRig.WaitFor(() => queue.Execute(rig.Transfer(0x02, 0, 1, offset: 8192)).Status == 0, "the server is not found again");
+        Assert.Equal(0, rig.Admin.Execute(ReadLog(rig, 2)).Status);
+        Assert.Equal(0, rig.Data.Span[0]);
+    }
 }

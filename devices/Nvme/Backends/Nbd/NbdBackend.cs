@@ -35,6 +35,9 @@ internal sealed class NbdBackend : INvmeBackend, IReportingBackend
     public bool IsReadOnly { get; }
 
     /// <inheritdoc/>
+    public bool IsDegraded => _client.IsDegraded;
+
+    /// <inheritdoc/>
     public Action<string>? Report
     {
         get => _client.Report;

@@ -202,12 +202,13 @@ internal sealed partial class NbdClient
         stream.Dispose();
         if (isLost && !_isClosing)
         {
-            if (Gate.Failure == Errno.None)
+            bool isNew = Gate.Failure == Errno.None;
+            Gate.Close(Errno.EIO);
+            if (isNew)
             {
                 Report?.Invoke("writes that were acknowledged were not flushed when the connection was lost: all flushes fail from now on");
             }
 
-            Gate.Close(Errno.EIO);
             FailPending(static request => request.Command == NbdCommand.Flush, Errno.EIO);
         }
     }

@@ -74,6 +74,9 @@ internal sealed partial class NbdClient : IDisposable
     /// <summary>Makes durable what was acknowledged.</summary>
     public FlushGate Gate { get; }
 
+    /// <summary>As <see cref="IReportingBackend.IsDegraded"/>.</summary>
+    public bool IsDegraded => _isGivenUp || Gate.Failure != Errno.None;
+
     /// <summary>Is told of lost and new connections. Called on the receiving thread.</summary>
     public Action<string>? Report { get; set; }
 

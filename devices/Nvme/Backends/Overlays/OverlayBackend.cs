@@ -72,6 +72,9 @@ internal sealed class OverlayBackend : INvmeBackend, IReportingBackend
     public bool IsReadOnly => false;
 
     /// <inheritdoc/>
+    public bool IsDegraded => _base is IReportingBackend { IsDegraded: true };
+
+    /// <inheritdoc/>
     public Action<string>? Report
     {
         get => (_base as IReportingBackend)?.Report;
