@@ -159,7 +159,7 @@ public sealed class ClientCases : ConformanceTest
             Assert.Equal(0u, connection.Bar(0).Read32(0));
         }
 
-        Assert.True(CountDescriptors() <= before, "Descriptors of ignored replies are open.");
+        AssertNoMoreDescriptors(before);
     }
 
     [Fact]

@@ -163,7 +163,7 @@ public sealed class NegotiationCases : ConformanceTest
         AssertOk(client.Request(VfioUserCommand.Version, RawVfioUserClient.VersionPayload(0, 2, "{}"), memory.Descriptor));
         int before = CountDescriptors();
         AssertAlive(client);
-        Assert.True(CountDescriptors() <= before, "The descriptor is still open.");
+        AssertNoMoreDescriptors(before);
     }
 
     [Fact]

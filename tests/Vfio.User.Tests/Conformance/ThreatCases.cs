@@ -44,7 +44,7 @@ public sealed class ThreatCases : ConformanceTest
             Assert.NotEqual(Errno.None, reply.Error);
         }
 
-        Assert.Equal(before, CountDescriptors());
+        AssertNoMoreDescriptors(before);
         AssertAlive(client);
         foreach (IDisposable kind in (IDisposable[])[device!, path!, process!, status!, one, other])
         {
