@@ -21,6 +21,11 @@ while getopts n:m:D:q:b:wN:p:c: option; do
 done
 
 build vunvme
+floor='' # of a client that sleeps: one command at a time, two messages and an interrupt
+if [ "$mode$doorbells" = sleepingposted ] && [[ ,$depths, == *,1,* ]]; then
+  gcc -O2 -I"$clients" -o "$work/rawirq" "$VFIO_ROOT/eng/benches/rawirq.c"
+  floor=$work/floor.out
+fi
 case $mode in
   polled) setting=poll=on how='-D mmap -I poll' ;;
   adaptive) setting=poll=adaptive how='-D mmap -I poll' ;;
@@ -53,6 +58,10 @@ for name in "${names[@]}"; do
   drive "$name" -w -q 32 -b 131072 -t 3 >/dev/null
 done
 for round in $(seq "$rounds"); do
+  if [ -n "$floor" ]; then
+    alone none
+    "$work/rawirq" -s 0 -c 1 -b "$bytes" -t 1 >>"$floor"
+  fi
   for depth in ${depths//,/ }; do
     for name in "${names[@]}"; do
       alone "$name"
@@ -72,3 +81,8 @@ for depth in ${depths//,/ }; do
   echo "$depth ${figures[*]}" | awk '{
     printf "%-12d %12.0f %8.1f %8.1f %8.1f %12.0f %8.1f %8.1f %8.1f %10s\n", $1, $2, $3 / 1000, $4 / 1000, $5 / 1000, $6, $7 / 1000, $8 / 1000, $9 / 1000, $6 ? sprintf("%.2f", $2 / $6) : "-"}'
 done
+
+if [ -n "$floor" ]; then
+  awk -v ours="$(median "$work/ours.out" depth@1 ops_s)" -v floor="$(median "$floor" rawirq ops_s)" -v p50="$(median "$floor" rawirq p50)" 'BEGIN {
+    printf "floor, two messages and an interrupt: %.0f/s, p50 %.1f us; one command at a time against it: %.2f\n", floor, p50 / 1000, ours / floor}'
+fi

@@ -27,7 +27,7 @@ internal static class ServeCommand
             "--second-client", "What a client gets that connects while another is attached", SecondClientPolicy.Refuse);
         Option<int> busyPoll = CommonOptions.Number(
             "--busy-poll",
-            "Microseconds to look for a client's next message before sleeping, at most: it halves a round trip and takes a processor meanwhile; 0 sleeps at once",
+            "Microseconds to look for a client's next message before sleeping, at most (four times as many while messages keep coming): it halves a round trip and takes a processor meanwhile; 0 sleeps at once",
             (int)new VfioUserServerOptions().BusyPoll.TotalMicroseconds,
             "a number of microseconds from 0",
             static value => value >= 0);

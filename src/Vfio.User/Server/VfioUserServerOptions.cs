@@ -30,7 +30,8 @@ public sealed record VfioUserServerOptions
     /// How long a connection's thread goes on looking for the next message, at most, before it sleeps in the kernel; zero to sleep at once,
     /// <see cref="Timeout.InfiniteTimeSpan"/> never to. Waking up is most of the time of a round trip: looking halves it, for a
     /// processor that does nothing else meanwhile. The default, about what waking up takes, is spent only where it pays: a client whose messages are
-    /// farther apart is not looked for, nor one that has no processor of its own, nor any while more connections are busy than there are processors.
+    /// farther apart is not looked for, nor one that has no processor of its own, nor any while more connections are busy than there are processors. A client whose
+    /// messages were found so eight times in a row and more is looked for four times as long, until that is in vain.
     /// </summary>
     public TimeSpan BusyPoll { get; init; } = TimeSpan.FromMicroseconds(50);
 

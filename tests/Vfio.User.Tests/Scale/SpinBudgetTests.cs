@@ -84,4 +84,21 @@ public sealed class SpinBudgetTests
             Assert.NotEqual(TimeSpan.Zero, spin.Budget);
         }
     }
+
+    [Fact]
+    public void Budget_of_a_client_whose_messages_keep_coming_is_four_times_the_longest_until_a_look_in_vain()
+    {
+        SpinBudget spin = new(s_longest);
+        for (int i = 0; i < 8; i++)
+        {
+            Assert.Equal(s_longest, spin.Budget);
+            spin.Found();
+        }
+
+        Assert.Equal(4 * s_longest, spin.Budget);
+        spin.Slept(TimeSpan.FromMicroseconds(5));
+        Assert.Equal(s_longest, spin.Budget);
+        spin.Slept(TimeSpan.FromMilliseconds(5));
+        Assert.Equal(s_longest / 2, spin.Budget);
+    }
 }
