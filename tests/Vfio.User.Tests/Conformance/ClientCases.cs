@@ -6,6 +6,7 @@ using Vfio.Abi;
 using Vfio.Iommu;
 using Vfio.Linux;
 using Vfio.Testing;
+using Vfio.TestUtilities;
 using Vfio.User.Tests.Devices;
 
 namespace Vfio.User.Tests.Conformance;
@@ -153,13 +154,13 @@ public sealed class ClientCases : ConformanceTest
 
             return false;
         });
-        int before = CountDescriptors();
+        ProcessResources before = ProcessResources.Capture();
         for (int i = 0; i < 10; i++)
         {
             Assert.Equal(0u, connection.Bar(0).Read32(0));
         }
 
-        AssertNoMoreDescriptors(before);
+        AssertNothingLeft(before);
     }
 
     [Fact]

@@ -45,12 +45,10 @@ public abstract class ConformanceTest : IAsyncDisposable
 
     protected static int CountDescriptors() => ProcessResources.Capture().Descriptors.Count;
 
-    /// <summary>None of what came with messages is still open. There may be fewer: what an earlier test opened is closed by threads that end when they like.</summary>
-    protected static void AssertNoMoreDescriptors(int before)
-    {
-        int now = CountDescriptors();
-        Assert.True(now <= before, $"{now} descriptors are open, {before} were.");
-    }
+    /// <summary>
+    /// No descriptor and no mapping is there that was not before. There may be fewer: threads of earlier tests close theirs when they like.
+    /// </summary>
+    protected static void AssertNothingLeft(ProcessResources before) => Assert.Empty(ProcessResources.Capture().LeakedSince(before));
 
     protected static void AssertError(Errno expected, VfioUserMessage reply)
     {

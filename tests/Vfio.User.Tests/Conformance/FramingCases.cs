@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Vfio.Abi;
 using Vfio.Linux;
 using Vfio.Testing;
+using Vfio.TestUtilities;
 using Vfio.User.Tests.Devices;
 
 namespace Vfio.User.Tests.Conformance;
@@ -163,10 +164,10 @@ public sealed class FramingCases : ConformanceTest
         using EventFd eventFd = new();
         FileDescriptor[] many = new FileDescriptor[DescriptorList.Capacity];
         Array.Fill(many, eventFd.Descriptor);
-        int before = CountDescriptors();
+        ProcessResources before = ProcessResources.Capture();
         AssertOk(client.Request(VfioUserCommand.DeviceGetInfo, Bytes(new vfio_user_device_info { argsz = 16 }), many));
         AssertAlive(client);
-        AssertNoMoreDescriptors(before);
+        AssertNothingLeft(before);
     }
 
     [Fact]

@@ -95,7 +95,7 @@ public sealed class InterruptCases : ConformanceTest
         Assert.Equal(Errno.None, client.SetIrqs(Msix, Fd | Trigger, 16, 16, default, old.Descriptors));
         int before = CountDescriptors();
         Assert.Equal(Errno.None, client.SetIrqs(Msix, Fd | Trigger, 16, 16, default, events.Descriptors));
-        AssertNoMoreDescriptors(before);
+        Assert.InRange(CountDescriptors(), 0, before);
         for (int i = 0; i < 48; i++)
         {
             _ = pair.Device.Interrupts.Signal(i);

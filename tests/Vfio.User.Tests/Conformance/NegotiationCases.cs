@@ -3,6 +3,7 @@ using System.Text.Json;
 using Vfio.Abi;
 using Vfio.Linux;
 using Vfio.Testing;
+using Vfio.TestUtilities;
 using Vfio.User.Tests.Devices;
 
 namespace Vfio.User.Tests.Conformance;
@@ -161,9 +162,9 @@ public sealed class NegotiationCases : ConformanceTest
         using MemFd memory = Memory();
         using RawVfioUserClient client = RawVfioUserClient.Connect(pair.SocketPath);
         AssertOk(client.Request(VfioUserCommand.Version, RawVfioUserClient.VersionPayload(0, 2, "{}"), memory.Descriptor));
-        int before = CountDescriptors();
+        ProcessResources before = ProcessResources.Capture();
         AssertAlive(client);
-        AssertNoMoreDescriptors(before);
+        AssertNothingLeft(before);
     }
 
     [Fact]

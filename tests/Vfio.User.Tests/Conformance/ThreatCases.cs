@@ -3,6 +3,7 @@ using Vfio.Abi;
 using Vfio.Devices.Edu;
 using Vfio.Linux;
 using Vfio.Testing;
+using Vfio.TestUtilities;
 using Vfio.User.Tests.Devices;
 
 namespace Vfio.User.Tests.Conformance;
@@ -36,7 +37,7 @@ public sealed class ThreatCases : ConformanceTest
         Assert.Equal(Errno.None, FileDescriptor.TryOpen("/proc/self/status", OpenMode.ReadOnly, out FileDescriptor? status));
         UnixSocket.CreatePair(out UnixSocket one, out UnixSocket other);
         FileDescriptor[] kinds = [device!, path!, process!, status!, one.Descriptor];
-        int before = CountDescriptors();
+        ProcessResources before = ProcessResources.Capture();
         foreach (FileDescriptor kind in kinds)
         {
             using VfioUserMessage reply = client.Request(
@@ -44,7 +45,7 @@ public sealed class ThreatCases : ConformanceTest
             Assert.NotEqual(Errno.None, reply.Error);
         }
 
-        AssertNoMoreDescriptors(before);
+        AssertNothingLeft(before);
         AssertAlive(client);
         foreach (IDisposable kind in (IDisposable[])[device!, path!, process!, status!, one, other])
         {
