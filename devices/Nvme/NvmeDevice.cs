@@ -4,7 +4,7 @@ using Vfio.Pci;
 namespace Vfio.Devices.Nvme;
 
 /// <summary>
-/// An NVMe 2.0 controller with the NVM command set: queues in the host's memory, namespaces behind <see cref="INvmeBackend"/>. The README has
+/// An NVMe 2.0 controller with the NVM command set and zoned namespaces: queues in the host's memory, namespaces behind <see cref="INvmeBackend"/>. The README has
 /// the registers and the commands.
 /// </summary>
 /// <remarks>This class is the PCI function; what the standard's chapters say is in <c>NvmeController</c> and the commands.</remarks>
@@ -112,6 +112,25 @@ public sealed class NvmeDevice : VfioPciDevice
     /// <param name="id">Its identifier (NSID).</param>
     /// <returns>False when there is none.</returns>
     public bool DetachNamespace(uint id) => _controller.Remove(id);
+
+    /// <summary>
+    /// Wears out a zone, as flash does: it can be read only, or not even that, and its host learns of it from the commands that fail. Any thread.
+    /// </summary>
+    /// <param name="namespaceId">The namespace's identifier (NSID).</param>
+    /// <param name="zone">The zone, from 0.</param>
+    /// <param name="isOffline">Whether it cannot be read either.</param>
+    /// <returns>False when there is no such namespace or zone.</returns>
+    /// <remarks>ZNS Command Set 1.1 §2.1.1.3: transitions to Read Only and Offline, which nothing ends. Commands under way end as they would have.</remarks>
+    public bool WearOutZone(uint namespaceId, int zone, bool isOffline = false)
+    {
+        if (_controller.FindAllocated(namespaceId) is not { Zones: { } zones } || (uint)zone >= (uint)zones.Count)
+        {
+            return false;
+        }
+
+        zones.WearOut(zone, isOffline);
+        return true;
+    }
 
     /// <inheritdoc/>
     protected override void OnCommandChanged(PciCommand command) => UpdateBusMaster();

@@ -5,13 +5,13 @@ namespace Vfio.Devices.Nvme;
 /// <content>Settings as a command line gives them.</content>
 public sealed partial record NvmeOptions
 {
-    private const string Accepted = "size, block, metadata, protection, extended, backend, backend2 to backend256, file, metafile, readonly, namespaces, capacity, serial, model, queues, entries and poll";
+    private const string Accepted = "size, block, metadata, protection, extended, zone_size, zone_capacity, max_open, max_active, zonefile, backend, backend2 to backend256, file, metafile, readonly, namespaces, capacity, serial, model, queues, entries and poll";
 
     /// <summary>Makes options from settings as a command line gives them.</summary>
     /// <param name="settings">
     /// <c>size=64M</c>, <c>block=512</c>, <c>metadata=0</c>, <c>protection=0</c>, <c>extended=off</c>, <c>backend=URI</c> and <c>backend2=URI</c>
     /// and so on (<see cref="NvmeBackendUri"/>), <c>file=PATH</c> (then <c>size</c> counts when
-    /// the file is made), <c>metafile=PATH</c> (metadata of a file), <c>readonly=on</c>, <c>namespaces=1</c> (all alike, in memory), <c>capacity=0</c>, <c>serial=TEXT</c>, <c>model=TEXT</c>, <c>queues=16</c>, <c>entries=1024</c>,
+    /// the file is made), <c>metafile=PATH</c> (metadata of a file), <c>zone_size=64M</c>, <c>zone_capacity=48M</c>, <c>max_open=0</c>, <c>max_active=0</c>, <c>zonefile=PATH</c> (zones of a file), <c>readonly=on</c>, <c>namespaces=1</c> (all alike, in memory), <c>capacity=0</c>, <c>serial=TEXT</c>, <c>model=TEXT</c>, <c>queues=16</c>, <c>entries=1024</c>,
     /// <c>poll=on</c> (or <c>adaptive</c>). Sizes may end in K, M, G or T.
     /// </param>
     /// <returns>The options. Nothing is opened yet.</returns>
@@ -24,6 +24,8 @@ public sealed partial record NvmeOptions
         string? file = null;
         var backends = new SortedDictionary<int, NvmeBackendUri>();
         string? metafile = null;
+        NvmeZoneOptions? zones = null;
+        string? zonefile = null;
         bool isReadOnly = false;
         int namespaces = 1;
         foreach (string setting in settings)
@@ -50,6 +52,22 @@ public sealed partial record NvmeOptions
                     break;
                 case "capacity":
                     options = options with { ManagedCapacity = Size(setting, value) };
+                    break;
+                case "zone_size":
+                    zones = (zones ?? new()) with { Size = Size(setting, value) };
+                    break;
+                case "zone_capacity":
+                    zones = (zones ?? new()) with { Capacity = Size(setting, value) };
+                    break;
+                case "max_open":
+                    zones = (zones ?? new()) with { MaxOpen = Number(setting, value) };
+                    break;
+                case "max_active":
+                    zones = (zones ?? new()) with { MaxActive = Number(setting, value) };
+                    break;
+                case "zonefile" when value.Length != 0:
+                    zones ??= new();
+                    zonefile = value;
                     break;
                 case "metafile" when value.Length != 0:
                     metafile = value;
@@ -86,6 +104,17 @@ public sealed partial record NvmeOptions
             }
         }
 
+        if (zonefile is not null)
+        {
+            if (namespaces != 1 || backends.Count > 1)
+            {
+                throw new FormatException("nvme: zonefile is for one namespace.");
+            }
+
+            zones = zones! with { Backend = size => new FileBackend(zonefile, Math.Max(size, FileBackend.MinimumLength), isReadOnly) };
+        }
+
+        ns = ns with { Zones = zones };
         if (backends.Count == 0 && ((file is not null && namespaces != 1) || (file is null && (isReadOnly || metafile is not null)) || namespaces is < 1 or > 256))
         {
             throw new FormatException("nvme: a file holds one namespace, readonly and metafile need a file, and 1 to 256 namespaces are accepted.");

@@ -39,6 +39,9 @@ public sealed partial record NvmeOptions
     /// </summary>
     public ulong ManagedCapacity { get; init; }
 
+    /// <summary>Whether there are zoned namespaces, so that the controller has their command set.</summary>
+    internal bool HasZones => Namespaces.Any(static ns => ns.Zones is not null);
+
     /// <summary>What is wrong with the settings.</summary>
     /// <returns>A sentence that says what is accepted; null when all is well.</returns>
     internal string? FindMistake()

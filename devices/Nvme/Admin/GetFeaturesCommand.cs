@@ -72,6 +72,9 @@ internal static class GetFeaturesCommand
             case FeatureId.WriteAtomicity:
                 request.Result = features.WriteAtomicity;
                 break;
+            case FeatureId.CommandSetProfile:
+                request.Result = 0;
+                break;
             case FeatureId.Timestamp:
                 return GetTimestamp(request, features);
             case FeatureId.HostIdentifier:
@@ -91,6 +94,7 @@ internal static class GetFeaturesCommand
     public static bool IsSupported(NvmeRequest request, FeatureId feature) => feature switch
     {
         FeatureId.VolatileWriteCache => request.Controller.HasCache,
+        FeatureId.CommandSetProfile => request.Controller.HasZones,
         _ => Enum.IsDefined(feature),
     };
 

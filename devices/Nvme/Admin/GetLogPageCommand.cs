@@ -47,7 +47,13 @@ internal static class GetLogPageCommand
                 size = 4096;
                 break;
             case 0x05:
-                size = LogPages.WriteCommandEffects(page, controller);
+                byte commandSet = (byte)(command.Dword14 >> 24);
+                if (!controller.HasCommandSet(commandSet))
+                {
+                    return request.Refuse(NvmeStatus.InvalidField, location: 59);
+                }
+
+                size = LogPages.WriteCommandEffects(page, controller, commandSet);
                 break;
             default:
                 return request.Refuse(NvmeStatus.InvalidLogPage, location: 40);

@@ -22,8 +22,9 @@ internal static class IdentifyCommand
             return request.Refuse(NvmeStatus.InvalidField, location: 40);
         }
 
-        // Structures of a command set: the NVM command set is number 0.
-        if (structure is 0x05 or 0x06 or 0x07 or 0x1A && commandSet != 0)
+        // Structures of a command set.
+        bool isOfCommandSet = structure is 0x05 or 0x06 or 0x07 or 0x1A;
+        if (isOfCommandSet && !controller.HasCommandSet(commandSet))
         {
             return request.Refuse(NvmeStatus.InvalidField, location: 47);
         }
@@ -67,7 +68,7 @@ internal static class IdentifyCommand
                     return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
                 }
 
-                IdentifyData.WriteNamespaceList(page, controller, after: id, isAttached: structure is 0x02 or 0x07);
+                IdentifyData.WriteNamespaceList(page, controller, after: id, isAttached: structure is 0x02 or 0x07, isOfCommandSet ? commandSet : null);
                 break;
             case 0x03: // Identification descriptors.
                 if (controller.FindNamespace(id) is not { } described)
@@ -77,15 +78,25 @@ internal static class IdentifyCommand
 
                 IdentifyData.WriteDescriptors(page, described);
                 break;
-            case 0x05: // What the NVM command set adds about a namespace: nothing with guards of 16 bits.
+            case 0x05: // What a command set adds about a namespace: the NVM command set nothing, with guards of 16 bits.
                 if (!NvmeController.IsValidNamespace(id))
                 {
                     return request.Refuse(NvmeStatus.InvalidNamespace, location: 4);
                 }
 
+                if (commandSet == IoCommandSet.Zoned && controller.FindNamespace(id) is { } zoned)
+                {
+                    if (zoned.Zones is null)
+                    {
+                        return request.Refuse(NvmeStatus.InvalidField, location: 47);
+                    }
+
+                    IdentifyData.WriteZonedNamespace(page, zoned.Zones);
+                }
+
                 break;
-            case 0x06: // Limits of the NVM command set.
-                IdentifyData.WriteCommandSetLimits(page);
+            case 0x06: // Limits of a command set.
+                IdentifyData.WriteCommandSetLimits(page, commandSet);
                 break;
             case 0x08: // What all command sets have in common about a namespace.
                 if (!NvmeController.IsValidNamespace(id))
@@ -98,6 +109,14 @@ internal static class IdentifyCommand
                     IdentifyData.WriteCommonNamespace(page, common);
                 }
 
+                break;
+            case 0x1C when controller.HasZones: // Combinations of command sets, here and of every other controller, of which there is none.
+                if (command.Dword10 >> 16 is not (NamespaceAttachmentCommand.ControllerId or 0xFFFF))
+                {
+                    return request.Refuse(NvmeStatus.InvalidField, location: 42);
+                }
+
+                IdentifyData.WriteCommandSetCombinations(page);
                 break;
             case 0x11: // Namespace, attached or not.
                 if (!NvmeController.IsValidNamespace(id))

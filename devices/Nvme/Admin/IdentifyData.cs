@@ -75,8 +75,9 @@ internal static class IdentifyData
         BlockFormat format = ns.LastFormat;
         int left = ns.FormatLeft;
         BinaryPrimitives.WriteUInt64LittleEndian(page, format.Blocks);         // NSZE
-        BinaryPrimitives.WriteUInt64LittleEndian(page[8..], format.Blocks);    // NCAP
-        BinaryPrimitives.WriteUInt64LittleEndian(page[16..], format.Blocks);   // NUSE
+        ulong capacity = ns.Zones is { } zones ? ((ulong)zones.Count * zones.Capacity) >> format.BlockShift : format.Blocks;
+        BinaryPrimitives.WriteUInt64LittleEndian(page[8..], capacity);         // NCAP
+        BinaryPrimitives.WriteUInt64LittleEndian(page[16..], capacity);        // NUSE
         page[26] = format.SizeField;                                           // FLBAS
         page[29] = format.ProtectionField;                                     // DPS
         page[32] = (byte)(0x80 | left);                                        // FPI
@@ -99,12 +100,12 @@ internal static class IdentifyData
     public static void WriteCommonCapabilities(Span<byte> page) => WriteCapabilities(page, hasMetadata: true);
 
     /// <summary>Structures 02h, 07h, 10h and 1Ah: the identifiers above one, ascending.</summary>
-    public static void WriteNamespaceList(Span<byte> page, NvmeController controller, uint after, bool isAttached)
+    public static void WriteNamespaceList(Span<byte> page, NvmeController controller, uint after, bool isAttached, byte? commandSet)
     {
         int count = 0;
         for (uint id = after + 1; id <= NvmeController.MaxNamespaces; id++)
         {
-            if ((isAttached ? controller.FindNamespace(id) : controller.FindAllocated(id)) is not null)
+            if ((isAttached ? controller.FindNamespace(id) : controller.FindAllocated(id)) is { } ns && (commandSet ?? ns.CommandSet) == ns.CommandSet)
             {
                 BinaryPrimitives.WriteUInt32LittleEndian(page[(count++ * sizeof(uint))..], id);
             }
@@ -126,15 +127,36 @@ internal static class IdentifyData
         int at = WriteDescriptor(page, 0, type: 1, eui64);
         at = WriteDescriptor(page, at, type: 2, ns.Nguid);
         at = WriteDescriptor(page, at, type: 3, ns.Uuid);
-        _ = WriteDescriptor(page, at, type: 4, [0]);
+        _ = WriteDescriptor(page, at, type: 4, [ns.CommandSet]);
     }
 
     /// <summary>Structure 06h: the lengths of commands that transfer no data. Zero is no limit of their own.</summary>
-    public static void WriteCommandSetLimits(Span<byte> page)
+    public static void WriteCommandSetLimits(Span<byte> page, byte commandSet)
     {
+        if (commandSet == IoCommandSet.Zoned)
+        {
+            page[0] = ControllerCapabilities.MaxTransferShift;                                      // ZASL
+            return;
+        }
+
         page[0] = ControllerCapabilities.MaxTransferShift;                                          // VSL
         page[3] = 255;                                                                              // DMRL: all ranges that a command can have, less one
     }
+
+    /// <summary>Structure 05h of zones (ZNS Command Set 1.1 §4.1.5.1).</summary>
+    public static void WriteZonedNamespace(Span<byte> page, ZoneTable zones)
+    {
+        BinaryPrimitives.WriteUInt16LittleEndian(page[2..], 1);                                     // OZCS: reads may cross the boundaries of zones
+        BinaryPrimitives.WriteUInt32LittleEndian(page[4..], zones.MaxActiveResources);              // MAR
+        BinaryPrimitives.WriteUInt32LittleEndian(page[8..], zones.MaxOpenResources);                // MOR
+        for (int i = 0; i < BlockFormat.PlainCount; i++)
+        {
+            BinaryPrimitives.WriteUInt64LittleEndian(page[(2816 + (i * 16))..], zones.Size >> BlockFormat.Shift(i)); // ZSZE
+        }
+    }
+
+    /// <summary>Structure 1Ch.</summary>
+    public static void WriteCommandSetCombinations(Span<byte> page) => BinaryPrimitives.WriteUInt64LittleEndian(page, IoCommandSet.Combination);
 
     /// <summary>Structure 08h.</summary>
     public static void WriteCommonNamespace(Span<byte> page, NvmeNamespace ns)

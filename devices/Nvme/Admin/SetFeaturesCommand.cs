@@ -66,6 +66,9 @@ internal static class SetFeaturesCommand
             case FeatureId.WriteAtomicity:
                 features.WriteAtomicity = value & 1;
                 return NvmeStatus.Success;
+            case FeatureId.CommandSetProfile:
+                // There is one combination.
+                return (value & 0x1FF) == 0 ? NvmeStatus.Success : request.Refuse(NvmeStatus.CommandSetCombinationRejected, location: 44);
             case FeatureId.Timestamp:
                 return SetTimestamp(request);
             case FeatureId.HostIdentifier:

@@ -88,7 +88,7 @@ internal sealed partial class NvmeController
     {
         uint submissions = Registers.AdminSubmissionEntries;
         uint completions = Registers.AdminCompletionEntries;
-        if (Registers.CommandSet != 0
+        if ((Registers.CommandSet != 0 && !(HasZones && Registers.CommandSet == IoCommandSet.AllSelected))
             || Registers.Arbitration != 0
             || Registers.PageShift > ControllerCapabilities.MaxPageShift
             || submissions < 2

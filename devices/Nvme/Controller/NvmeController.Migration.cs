@@ -9,7 +9,7 @@ namespace Vfio.Devices.Nvme;
 /// </content>
 internal sealed partial class NvmeController
 {
-    private const ushort StateForm = 1;
+    private const ushort StateForm = 2;
     private const int MaxAdminEntries = 4096;
 
     /// <summary>Milliseconds that commands may wait for their storage before the controller cannot be stopped now.</summary>

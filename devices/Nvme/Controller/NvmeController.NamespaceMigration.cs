@@ -73,7 +73,7 @@ internal sealed partial class NvmeController
                 return false;
             }
 
-            bool canBeMade = ManagesNamespaces && state is { IsMemory: true, HasMetadata: true, IsMetadataMemory: true };
+            bool canBeMade = ManagesNamespaces && state is { IsMemory: true, HasMetadata: true, IsMetadataMemory: true, IsZoned: false };
             if (!(FindAllocated(state.Id) is { } ns && state.Fits(ns)) && !canBeMade)
             {
                 return false;
@@ -139,7 +139,7 @@ internal sealed partial class NvmeController
             return null;
         }
 
-        var ns = new NvmeNamespace(state.Id, data, metadata, unreadable, state.Format, MakeLocks(mayWait: false), _options.Serial, state.Generation);
+        var ns = new NvmeNamespace(state.Id, data, metadata, unreadable, state.Format, MakeLocks(mayWait: false), zones: null, _options.Serial, state.Generation);
         lock (_namespaceLock)
         {
             _taken[ns.Id - 1] = true;

@@ -59,7 +59,7 @@ internal sealed partial class NvmeController
         {
             foreach (NvmeNamespace? ns in _allocated)
             {
-                if (ns is { Backend: WatchedBackend { IsDegraded: true } } or { Metadata: WatchedBackend { IsDegraded: true } })
+                if (ns is { Backend: WatchedBackend { IsDegraded: true } } or { Metadata: WatchedBackend { IsDegraded: true } } or { Zones.Records.IsDegraded: true })
                 {
                     return true;
                 }
@@ -68,6 +68,12 @@ internal sealed partial class NvmeController
             return false;
         }
     }
+
+    /// <summary>Whether there may be zoned namespaces.</summary>
+    public bool HasZones => _options.HasZones;
+
+    /// <summary>Whether a number (CSI) is that of a command set that namespaces may have.</summary>
+    public bool HasCommandSet(byte number) => number == IoCommandSet.Nvm || (number == IoCommandSet.Zoned && HasZones);
 
     /// <summary>Finds a namespace that the host sees.</summary>
     /// <returns>Null for identifiers that name none.</returns>
@@ -80,10 +86,15 @@ internal sealed partial class NvmeController
     public static bool IsValidNamespace(uint id) => id - 1 < MaxNamespaces;
 
     /// <summary>Makes a namespace for the host program and attaches it.</summary>
-    /// <exception cref="InvalidOperationException">There are as many as there may be.</exception>
+    /// <exception cref="InvalidOperationException">There are as many as there may be, or it has zones and the controller has not their command set.</exception>
     /// <exception cref="Vfio.Linux.LinuxException">A backend cannot be opened.</exception>
     public uint Attach(NvmeNamespaceOptions options)
     {
+        if (options.Zones is not null && !HasZones)
+        {
+            throw new InvalidOperationException("The controller has told its host that there are no zoned namespaces; begin with one.");
+        }
+
         if (!TryReserveId(out uint id, out int generation))
         {
             throw new InvalidOperationException($"The controller has {MaxNamespaces} namespaces, which are all that it can have; detach one first.");
@@ -174,7 +185,7 @@ internal sealed partial class NvmeController
             return NvmeStatus.InternalError;
         }
 
-        var ns = new NvmeNamespace(id, data, metadata, unreadable, format, MakeLocks(mayWait: false), _options.Serial, generation);
+        var ns = new NvmeNamespace(id, data, metadata, unreadable, format, MakeLocks(mayWait: false), zones: null, _options.Serial, generation);
         lock (_namespaceLock)
         {
             _allocated[id - 1] = ns;
@@ -297,11 +308,12 @@ internal sealed partial class NvmeController
         INvmeBackend backend = options.Backend is { } open ? Watch(open(size), id) : new MemoryBackend(size);
         INvmeBackend? metadata = null;
         UnreadableBlocks? unreadable = null;
+        ZoneTable? zones = null;
         try
         {
             ulong metadataSize = NvmeNamespace.MetadataOf(backend.Length);
             metadata = options.MetadataBackend is { } openMetadata ? Watch(openMetadata(metadataSize), id)
-                : options.Backend is null ? new MemoryBackend(metadataSize)
+                : options.Backend is null && options.Zones is null ? new MemoryBackend(metadataSize)
                 : null;
             if (metadata is not null && metadata.Length < metadataSize)
             {
@@ -312,15 +324,42 @@ internal sealed partial class NvmeController
             int index = BlockFormat.IndexOf(options.BlockSize, options.MetadataSize);
             BlockFormat format = BlockFormat.TryCreate(index, options.IsMetadataExtended, options.Protection, isProtectionFirst: false, backend.Length, metadata is not null)
                 ?? throw new ArgumentException($"Namespace {id} has {backend.Length} bytes and {(metadata is null ? "nowhere to keep metadata" : "metadata")}: it cannot have blocks of {options.BlockSize} + {options.MetadataSize} bytes.", nameof(options));
-            bool mayWait = backend.MayWait || metadata is { MayWait: true };
+            zones = options.Zones is { } zoned ? OpenZones(zoned, backend, id) : null;
+            bool mayWait = backend.MayWait || metadata is { MayWait: true } || zones is { Records.MayWait: true };
             _mayWait |= mayWait;
-            return new NvmeNamespace(id, backend, metadata, unreadable, format, MakeLocks(mayWait), _options.Serial, generation);
+            return new NvmeNamespace(id, backend, metadata, unreadable, format, MakeLocks(mayWait), zones, _options.Serial, generation);
         }
         catch
         {
             backend.Dispose();
             metadata?.Dispose();
             unreadable?.Dispose();
+            zones?.Dispose();
+            throw;
+        }
+    }
+
+    private ZoneTable OpenZones(NvmeZoneOptions options, INvmeBackend backend, uint id)
+    {
+        ulong count = backend.Length / options.Size;
+        if (count is 0 or > NvmeZoneOptions.MaximumCount || backend.Length % options.Size != 0)
+        {
+            throw new IOException($"Namespace {id} has {backend.Length} bytes, which are not 1 to {NvmeZoneOptions.MaximumCount} zones of {options.Size} bytes: give another zone_size, or another size.");
+        }
+
+        if (options.Backend is null && (backend.HasVolatileCache || backend.IsRemote || backend.IsReadOnly))
+        {
+            throw new IOException($"Namespace {id} outlives the program and how far its zones are written would not: give zonefile=PATH, which is made when it is missing.");
+        }
+
+        INvmeBackend? records = options.Backend is { } open ? Watch(open(ZoneRecords.LengthFor(count)), id) : null;
+        try
+        {
+            return new ZoneTable(options, backend.Length, records);
+        }
+        catch
+        {
+            records?.Dispose();
             throw;
         }
     }

@@ -14,6 +14,7 @@ internal enum FeatureId : byte
     WriteAtomicity = 0x0A,
     AsyncEvents = 0x0B,
     Timestamp = 0x0E,
+    CommandSetProfile = 0x19,
     HostIdentifier = 0x81,
     WriteProtection = 0x84,
 }

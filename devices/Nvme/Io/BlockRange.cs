@@ -91,8 +91,15 @@ internal readonly struct BlockRange
         return format is null ? NvmeStatus.FormatInProgress : NvmeStatus.Success;
     }
 
-    /// <summary>Whether Write Uncorrectable has made a block of the range unreadable; the error log gets the first.</summary>
-    public NvmeStatus CheckReadable(NvmeRequest request) => Namespace.Unreadable.IsEmpty ? NvmeStatus.Success : FindUnreadable(request);
+    /// <summary>Whether Write Uncorrectable has made a block of the range unreadable, of which the error log gets the first; or a zone cannot be read.</summary>
+    public NvmeStatus CheckReadable(NvmeRequest request) => Namespace.Zones is null && Namespace.Unreadable.IsEmpty ? NvmeStatus.Success : FindUnreadable(request);
+
+    /// <summary>The blocks are about to be written: in zones that takes their place. <see cref="EndWrite"/> must follow after success. The caller is in the namespace's gate.</summary>
+    public NvmeStatus BeginWrite() => Namespace.Zones is { } zones ? zones.BeginWrite(Offset, (ulong)Length) : NvmeStatus.Success;
+
+    /// <summary>The blocks were written, or not.</summary>
+    /// <returns>What the command gets: <paramref name="status"/>, or why the zone's new state cannot be kept.</returns>
+    public NvmeStatus EndWrite(NvmeStatus status) => Namespace.Zones is { } zones ? zones.EndWrite(Offset, (ulong)Length, status) : status;
 
     /// <summary>Blocks were written: they can be read again.</summary>
     public void MakeReadable()
@@ -105,6 +112,11 @@ internal readonly struct BlockRange
 
     private NvmeStatus FindUnreadable(NvmeRequest request)
     {
+        if (Namespace.Zones is { } zones && zones.CheckReadable(Offset, (ulong)Length) is not NvmeStatus.Success and var status)
+        {
+            return status;
+        }
+
         if (!Namespace.Unreadable.TryFind(Offset, (ulong)Length, out ulong found))
         {
             return NvmeStatus.Success;

@@ -155,6 +155,12 @@ internal static class CopyCommand
             status = BlockTransfer.Check(request, target, data, tuples, tags, index: 0);
         }
 
+        status = status == NvmeStatus.Success ? target.BeginWrite() : status;
+        if (status != NvmeStatus.Success)
+        {
+            return status;
+        }
+
         for (uint index = 0, count; status == NvmeStatus.Success && index != target.Count && !request.Queue.IsClosed; index += count)
         {
             count = BlockTransfer.CountInRegion(target, index);
@@ -165,6 +171,7 @@ internal static class CopyCommand
             tuples = tuples[metadata..];
         }
 
+        status = target.EndWrite(status);
         if (status == NvmeStatus.Success)
         {
             target.MakeReadable();

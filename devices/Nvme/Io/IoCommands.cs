@@ -1,6 +1,6 @@
 namespace Vfio.Devices.Nvme;
 
-/// <summary>The NVM command set (NVM Command Set 1.0 §3): which class executes which opcode. Fused pairs are for <see cref="FusedCommands"/>.</summary>
+/// <summary>The NVM command set (NVM Command Set 1.0 §3), and what zones add to it (ZNS Command Set 1.1 §3): which class executes which opcode. Fused pairs are for <see cref="FusedCommands"/>.</summary>
 internal static class IoCommands
 {
     public static NvmeStatus Execute(NvmeRequest request)
@@ -22,6 +22,9 @@ internal static class IoCommands
             IoOpcode.DatasetManagement => DatasetManagementCommand.Execute(request),
             IoOpcode.Verify => VerifyCommand.Execute(request),
             IoOpcode.Copy => CopyCommand.Execute(request),
+            IoOpcode.ZoneManagementSend => ZoneManagementSendCommand.Execute(request),
+            IoOpcode.ZoneManagementReceive => ZoneManagementReceiveCommand.Execute(request),
+            IoOpcode.ZoneAppend => ZoneAppendCommand.Execute(request),
             _ => request.Refuse(NvmeStatus.InvalidOpcode, location: 0),
         };
     }

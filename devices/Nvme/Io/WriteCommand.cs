@@ -30,8 +30,16 @@ internal static class WriteCommand
             return NvmeStatus.NamespaceWriteProtected;
         }
 
+        NvmeStatus status = range.BeginWrite();
+        return status == NvmeStatus.Success ? WriteInPlace(request, range) : status;
+    }
+
+    /// <summary>Writes the data of a command to blocks whose place, where they are of a zone, is taken.</summary>
+    public static NvmeStatus WriteInPlace(NvmeRequest request, in BlockRange range)
+    {
         NvmeStatus status = BlockTransfer.Move(request, range, DmaAccess.Read, out long moved);
         request.Statistics.CountWrite(moved);
+        status = range.EndWrite(status);
         if (status != NvmeStatus.Success)
         {
             return status;

@@ -20,8 +20,14 @@ internal static class WriteUncorrectableCommand
         }
 
         ns.Writers.Enter();
-        ns.Unreadable.Mark(range.Offset, (ulong)range.Length, unreadable: true);
+        status = range.BeginWrite();
+        if (status == NvmeStatus.Success)
+        {
+            ns.Unreadable.Mark(range.Offset, (ulong)range.Length, unreadable: true);
+            status = range.EndWrite(status);
+        }
+
         ns.Writers.Exit();
-        return NvmeStatus.Success;
+        return status;
     }
 }

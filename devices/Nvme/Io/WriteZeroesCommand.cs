@@ -27,10 +27,16 @@ internal static class WriteZeroesCommand
         }
 
         ns.Writers.Enter();
-        status = ns.Clear(range.Format, range.First, range.Count).ToWriteStatus();
-        if (status == NvmeStatus.Success && range.Format.Protection != 0)
+        status = range.BeginWrite();
+        if (status == NvmeStatus.Success)
         {
-            status = WriteProtection(request, range, tags);
+            status = ns.Clear(range.Format, range.First, range.Count).ToWriteStatus();
+            if (status == NvmeStatus.Success && range.Format.Protection != 0)
+            {
+                status = WriteProtection(request, range, tags);
+            }
+
+            status = range.EndWrite(status);
         }
 
         ns.Writers.Exit();

@@ -69,8 +69,8 @@ internal static class LogPages
         return 512;
     }
 
-    /// <summary>Log page 05h: commands supported and effects.</summary>
-    public static int WriteCommandEffects(Span<byte> page, NvmeController controller)
+    /// <summary>Log page 05h: commands supported and effects, for namespaces of a command set.</summary>
+    public static int WriteCommandEffects(Span<byte> page, NvmeController controller, byte commandSet)
     {
         BinaryPrimitives.WriteUInt32LittleEndian(page[((int)AdminOpcode.FormatNvm * 4)..], IsSupported | ChangesBlocks | ChangesNamespace | IsAloneInNamespace);
         if (controller.OffersShadowDoorbells)
@@ -101,6 +101,13 @@ internal static class LogPages
         {
             bool changes = opcode is IoOpcode.Write or IoOpcode.WriteUncorrectable or IoOpcode.WriteZeroes or IoOpcode.DatasetManagement or IoOpcode.Copy;
             BinaryPrimitives.WriteUInt32LittleEndian(page[(1024 + ((int)opcode * 4))..], IsSupported | (changes ? ChangesBlocks : 0));
+        }
+
+        if (commandSet == IoCommandSet.Zoned)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(page[(1024 + ((int)IoOpcode.ZoneManagementSend * 4))..], IsSupported | ChangesBlocks);
+            BinaryPrimitives.WriteUInt32LittleEndian(page[(1024 + ((int)IoOpcode.ZoneManagementReceive * 4))..], IsSupported);
+            BinaryPrimitives.WriteUInt32LittleEndian(page[(1024 + ((int)IoOpcode.ZoneAppend * 4))..], IsSupported | ChangesBlocks);
         }
 
         return 4096;

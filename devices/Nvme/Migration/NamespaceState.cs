@@ -13,6 +13,7 @@ internal sealed class NamespaceState
 
     private const ulong EndOfPieces = ulong.MaxValue;
     private readonly List<(ulong Start, ulong End)> _unreadable = [];
+    private readonly List<(int Index, ZoneState State, ulong Written)> _zones = [];
 
     private NamespaceState()
     {
@@ -37,6 +38,14 @@ internal sealed class NamespaceState
     public bool IsWriteProtected { get; private init; }
 
     public BlockFormat Format { get; private set; } = null!;
+
+    public bool IsZoned => ZoneSize != 0;
+
+    /// <summary>Bytes of a zone; 0 for none.</summary>
+    public ulong ZoneSize { get; private set; }
+
+    /// <summary>Bytes of a zone that can be written.</summary>
+    public ulong ZoneCapacity { get; private set; }
 
     /// <summary>Bytes that are in this process's memory, and nowhere else.</summary>
     public static ulong MemoryLength(NvmeNamespace ns)
@@ -65,6 +74,63 @@ internal sealed class NamespaceState
         }
 
         writer.WriteBoolean(false);
+        SaveZones(writer, ns.Zones);
+    }
+
+    /// <summary>Size and capacity, and the zones that are not empty.</summary>
+    private static void SaveZones(DeviceStateWriter writer, ZoneTable? zones)
+    {
+        writer.WriteUInt64(zones?.Size ?? 0);
+        if (zones is null)
+        {
+            return;
+        }
+
+        writer.WriteUInt64(zones.Capacity);
+        for (int i = 0; i < zones.Count; i++)
+        {
+            ZoneState state = zones.Look(i, out ulong written);
+            if (state != ZoneState.Empty)
+            {
+                writer.WriteBoolean(true);
+                writer.WriteUInt32((uint)i);
+                writer.WriteByte((byte)state);
+                writer.WriteUInt64(written);
+            }
+        }
+
+        writer.WriteBoolean(false);
+    }
+
+    private bool TryReadZones(ref DeviceStateReader reader)
+    {
+        ZoneSize = reader.ReadUInt64();
+        if (!IsZoned)
+        {
+            return true;
+        }
+
+        ZoneCapacity = reader.ReadUInt64();
+        if (!System.Numerics.BitOperations.IsPow2(ZoneSize) || ZoneSize < NvmeZoneOptions.MinimumSize || ZoneCapacity > ZoneSize || Length % ZoneSize != 0 || Length / ZoneSize > NvmeZoneOptions.MaximumCount)
+        {
+            return false;
+        }
+
+        for (long last = -1; reader.ReadBoolean();)
+        {
+            long index = reader.ReadUInt32();
+            var state = (ZoneState)reader.ReadByte();
+            ulong written = reader.ReadUInt64();
+            if (reader.IsBroken || index <= last || (ulong)index >= Length / ZoneSize || state == ZoneState.Empty || !ZoneTable.IsPossible(state, written, ZoneCapacity))
+            {
+                return false;
+            }
+
+            _zones.Add(((int)index, state, written));
+            last = index;
+        }
+
+        return true;
     }
 
     /// <summary>Reads a description.</summary>
@@ -106,7 +172,7 @@ internal sealed class NamespaceState
             last = end;
         }
 
-        return reader.IsBroken ? null : state;
+        return state.TryReadZones(ref reader) && !reader.IsBroken ? state : null;
     }
 
     /// <summary>Whether a namespace that there is can be this one.</summary>
@@ -115,7 +181,9 @@ internal sealed class NamespaceState
             && ns.Backend.Length == Length
             && ns.Backend is MemoryBackend == IsMemory
             && ns.Metadata is not null == HasMetadata
-            && ns.Metadata is MemoryBackend == IsMetadataMemory;
+            && ns.Metadata is MemoryBackend == IsMetadataMemory
+            && (ns.Zones?.Size ?? 0) == ZoneSize
+            && (ns.Zones?.Capacity ?? 0) == ZoneCapacity;
 
     /// <summary>Makes a namespace what this one was, except for what it holds.</summary>
     public void Apply(NvmeNamespace ns)
@@ -127,6 +195,8 @@ internal sealed class NamespaceState
         {
             ns.Unreadable.Mark(start, end - start, unreadable: true);
         }
+
+        ns.Zones?.Restore(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_zones));
     }
 
     /// <summary>Writes what is in memory, but zeros.</summary>

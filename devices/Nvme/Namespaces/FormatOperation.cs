@@ -136,6 +136,11 @@ internal sealed class FormatOperation(NvmeController controller)
 
         ns.Unreadable.Clear();
         Errno cleared = ns.Metadata?.Clear(0, NvmeNamespace.MetadataOf(length)) ?? Errno.None;
+        if (cleared == Errno.None && ns.Zones?.Clear() is not (null or NvmeStatus.Success))
+        {
+            cleared = Errno.EIO;
+        }
+
         return cleared == Errno.None ? ns.Flush() : cleared;
     }
 

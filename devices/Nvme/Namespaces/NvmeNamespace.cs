@@ -26,9 +26,10 @@ internal sealed class NvmeNamespace
     /// <param name="unreadable">Owned.</param>
     /// <param name="format">The first format.</param>
     /// <param name="locks">Null when one thread runs all queues.</param>
+    /// <param name="zones">Its zones; null when it has none. Owned.</param>
     /// <param name="serial">The controller's serial number.</param>
     /// <param name="generation">Which namespace with this identifier it is: 0 for the one that the controller began with.</param>
-    public NvmeNamespace(uint id, INvmeBackend backend, INvmeBackend? metadata, UnreadableBlocks unreadable, BlockFormat format, BlockLocks? locks, string serial, int generation)
+    public NvmeNamespace(uint id, INvmeBackend backend, INvmeBackend? metadata, UnreadableBlocks unreadable, BlockFormat format, BlockLocks? locks, ZoneTable? zones, string serial, int generation)
     {
         Id = id;
         Generation = generation;
@@ -38,8 +39,9 @@ internal sealed class NvmeNamespace
         _format = format;
         LastFormat = format;
         Locks = locks;
-        MayWait = backend.MayWait || metadata is { MayWait: true };
-        IsRemote = backend.IsRemote || metadata is { IsRemote: true };
+        Zones = zones;
+        MayWait = backend.MayWait || metadata is { MayWait: true } || zones is { Records.MayWait: true };
+        IsRemote = backend.IsRemote || metadata is { IsRemote: true } || zones is { Records.IsRemote: true };
 
         // The identity is the same at every start, and another for each serial number and namespace.
         byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(generation == 0 ? $"{serial}/{id}" : $"{serial}/{id}/{generation}"));
@@ -79,7 +81,13 @@ internal sealed class NvmeNamespace
     /// <summary>Keeps blocks whole; null when one thread runs all queues.</summary>
     public BlockLocks? Locks { get; }
 
-    /// <summary>Serialises fused pairs with other writers.</summary>
+    /// <summary>Its zones; null when blocks can be written in any order.</summary>
+    public ZoneTable? Zones { get; }
+
+    /// <summary>CSI: which command set it has.</summary>
+    public byte CommandSet => Zones is null ? IoCommandSet.Nvm : IoCommandSet.Zoned;
+
+    /// <summary>Serialises fused pairs, and resets of zones, with other writers.</summary>
     public WriterGate Writers { get; } = new();
 
     /// <summary>Whether commands do not change the blocks.</summary>
@@ -161,11 +169,14 @@ internal sealed class NvmeNamespace
     public Errno Flush()
     {
         Errno error = Backend.HasVolatileCache ? Backend.Flush() : Errno.None;
-        return error == Errno.None && Metadata is { HasVolatileCache: true } metadata ? metadata.Flush() : error;
+        error = error == Errno.None && Metadata is { HasVolatileCache: true } metadata ? metadata.Flush() : error;
+
+        // Blocks before the pointers that say that they are there.
+        return error == Errno.None && Zones is { Records: { HasVolatileCache: true } records } ? records.Flush() : error;
     }
 
     /// <summary>Whether what was written may be lost until a flush.</summary>
-    public bool HasCache => Backend.HasVolatileCache || Metadata is { HasVolatileCache: true };
+    public bool HasCache => Backend.HasVolatileCache || Metadata is { HasVolatileCache: true } || Zones is { Records.HasVolatileCache: true };
 
     /// <summary>Keeps the backends until <see cref="Release"/>.</summary>
     /// <returns>False when they are gone.</returns>
@@ -193,6 +204,7 @@ internal sealed class NvmeNamespace
         {
             Backend.Dispose();
             Metadata?.Dispose();
+            Zones?.Dispose();
             Unreadable.Dispose();
         }
     }

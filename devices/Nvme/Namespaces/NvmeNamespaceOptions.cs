@@ -27,6 +27,9 @@ public sealed record NvmeNamespaceOptions
     /// </summary>
     public Func<ulong, INvmeBackend>? MetadataBackend { get; init; }
 
+    /// <summary>Divides the namespace into zones that are written from their start on; null for blocks that are written in any order.</summary>
+    public NvmeZoneOptions? Zones { get; init; }
+
     /// <summary>What is wrong with the settings.</summary>
     /// <returns>A sentence that says what is accepted; null when all is well.</returns>
     internal string? FindMistake()
@@ -49,6 +52,11 @@ public sealed record NvmeNamespaceOptions
         if (MetadataSize != 0 && Backend is not null && MetadataBackend is null)
         {
             return "nvme metadata needs a place of its own (MetadataBackend, or metafile=PATH) when the blocks have one.";
+        }
+
+        if (Zones?.FindMistake(this) is { } mistake)
+        {
+            return mistake;
         }
 
         return Size > long.MaxValue || (Backend is null && Size < (ulong)BlockSize)

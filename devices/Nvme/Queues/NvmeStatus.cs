@@ -46,8 +46,17 @@ internal enum NvmeStatus : ushort
     NamespaceNotAttached = 0x11A,
     ThinProvisioningNotSupported = 0x11B,
     ControllerListInvalid = 0x11C,
+    CommandSetCombinationRejected = 0x12B,
     InvalidProtectionInformation = 0x181,
     CommandSizeLimitExceeded = 0x183,
+    ZoneBoundaryError = 0x1B8,
+    ZoneIsFull = 0x1B9,
+    ZoneIsReadOnly = 0x1BA,
+    ZoneIsOffline = 0x1BB,
+    ZoneInvalidWrite = 0x1BC,
+    TooManyActiveZones = 0x1BD,
+    TooManyOpenZones = 0x1BE,
+    InvalidZoneStateTransition = 0x1BF,
 
     // Media (type 2).
     WriteFault = 0x280,

@@ -46,6 +46,8 @@ internal static class NvmeStatusExtensions
         or NvmeStatus.AbortedFailedFused
         or NvmeStatus.AbortedMissingFused
         or NvmeStatus.WriteFault
+        or NvmeStatus.TooManyActiveZones
+        or NvmeStatus.TooManyOpenZones
         or NvmeStatus.FormatInProgress
         or NvmeStatus.NamespaceNotReady
         or NvmeStatus.UnrecoveredRead;

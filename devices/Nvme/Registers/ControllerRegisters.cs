@@ -27,7 +27,7 @@ internal sealed partial class ControllerRegisters(NvmeController controller, int
     [Field(nameof(Capabilities), 31, 24, Name = "TO", Reset = ControllerCapabilities.Timeout, Description = "how long RDY may take, in units of 500 ms")]
     private partial byte Timeout { get; }
 
-    [Field(nameof(Capabilities), 44, 37, Name = "CSS", Reset = 1, Description = "the NVM command set")]
+    [Field(nameof(Capabilities), 44, 37, Name = "CSS", Reset = 1, Description = "the NVM command set; with zoned namespaces also bit 6, that CC.CSS can choose all")]
     private partial byte CommandSets { get; }
 
     [Field(nameof(Capabilities), 51, 48, Name = "MPSMIN", Reset = ControllerCapabilities.MinPageShift - 12, Description = "pages of 4 KiB")]
@@ -54,7 +54,7 @@ internal sealed partial class ControllerRegisters(NvmeController controller, int
     [Field(nameof(Configuration), 0, Name = "EN", Description = "enable")]
     public partial bool IsEnabled { get; }
 
-    [Field(nameof(Configuration), 6, 4, Name = "CSS", Description = "command set, 0 for NVM")]
+    [Field(nameof(Configuration), 6, 4, Name = "CSS", Description = "command sets: 0 for NVM, 6 for all where CAP.CSS has them")]
     public partial byte CommandSet { get; }
 
     [Field(nameof(Configuration), 10, 7, Name = "MPS", Description = "logarithm of the host's page size, less 12")]
@@ -126,7 +126,7 @@ internal sealed partial class ControllerRegisters(NvmeController controller, int
     /// <summary>The controller was disabled: CSTS is what it was at first.</summary>
     public void ClearStatus() => Status = 0;
 
-    private ulong ReadCapabilities(ulong constant) => constant | (uint)(queueEntries - 1);
+    private ulong ReadCapabilities(ulong constant) => constant | (uint)(queueEntries - 1) | (controller.HasZones ? 1UL << (37 + IoCommandSet.AllSelected) : 0);
 
     private uint ReadInterruptMask() => InterruptMask;
 

@@ -26,6 +26,12 @@ public sealed class OptionTests
     [InlineData("extended=yes")]
     [InlineData("metafile=/tmp/m")]
     [InlineData("capacity=lots")]
+    [InlineData("zone_size=96K")]
+    [InlineData("zone_size=32K")]
+    [InlineData("zone_capacity=128M")]
+    [InlineData("zone_capacity=1000")]
+    [InlineData("max_open=few")]
+    [InlineData("zonefile=")]
     [InlineData("colour=red")]
     [InlineData("size")]
     public void Setting_with_a_mistake_says_what_is_accepted(string setting)
@@ -62,6 +68,17 @@ public sealed class OptionTests
         Assert.Equal(1UL << 30, options.ManagedCapacity);
         NvmeNamespaceOptions ns = Assert.Single(options.Namespaces);
         Assert.Equal((8, 2, true), (ns.MetadataSize, ns.Protection, ns.IsMetadataExtended));
+    }
+
+    [Fact]
+    public void Settings_of_zones_are_read()
+    {
+        NvmeOptions options = NvmeOptions.Parse(["size=1G", "zone_size=128M", "zone_capacity=96M", "max_open=4", "max_active=8", "namespaces=2"]);
+
+        Assert.All(options.Namespaces, static ns => Assert.Equal(new NvmeZoneOptions { Size = 128 << 20, Capacity = 96 << 20, MaxOpen = 4, MaxActive = 8 }, ns.Zones));
+        Assert.Throws<FormatException>(() => NvmeOptions.Parse(["zone_size=1M", "max_open=5", "max_active=4"]));
+        Assert.Throws<FormatException>(() => NvmeOptions.Parse(["zone_size=1M", "metadata=8"]));
+        Assert.Throws<FormatException>(() => NvmeOptions.Parse(["zone_size=1M", "zonefile=/tmp/zones", "namespaces=2"]));
     }
 
     [Fact]

@@ -79,8 +79,9 @@ internal static class ServerSandbox
             foreach (string setting in device.Settings)
             {
                 const string Unix = "unix:";
-                string value = setting[(setting.IndexOf('=', StringComparison.Ordinal) + 1)..];
-                if (setting.StartsWith("file=", StringComparison.Ordinal) || setting.StartsWith("metafile=", StringComparison.Ordinal))
+                int equals = setting.IndexOf('=', StringComparison.Ordinal);
+                string value = setting[(equals + 1)..];
+                if (equals >= 0 && setting[..equals] is "file" or "metafile" or "zonefile")
                 {
                     // One that is to be made needs its folder.
                     yield return File.Exists(value)

@@ -49,7 +49,7 @@ internal static partial class StatusCases
     public static IReadOnlyList<StatusCase> Rows { get; } =
     [
         .. Opcodes(), .. Flags(), .. Identify(), .. CreateCompletions(), .. CreateSubmissions(), .. Deletions(), .. SetFeatures(), .. GetFeatures(), .. Logs(), .. Aborts(),
-        .. Transfers("read", 0x02), .. Transfers("write", 0x01), .. Transfers("compare", 0x05), .. Lengths(), .. Pointers(), .. Sgls(), .. WriteZeroes(), .. Datasets(), .. Flushes(), .. Formats(), .. Protection(), .. Copies(), .. Uncorrectable(), .. Management(), .. FurtherFeatures(),
+        .. Transfers("read", 0x02), .. Transfers("write", 0x01), .. Transfers("compare", 0x05), .. Lengths(), .. Pointers(), .. Sgls(), .. WriteZeroes(), .. Datasets(), .. Flushes(), .. Formats(), .. Protection(), .. Copies(), .. Uncorrectable(), .. Management(), .. FurtherFeatures(), .. Zones(),
     ];
 
     private static StatusCase Admin(string name, int status, Func<NvmeRig, RawCommand> build) => new(name, IsAdmin: true, status, build);
@@ -67,7 +67,7 @@ internal static partial class StatusCases
             yield return Admin($"admin/opcode-{opcode:X2}", InvalidOpcode, opcode);
         }
 
-        foreach (byte opcode in (byte[])[0x03, 0x06, 0x07, 0x0A, 0x0D, 0x0E, 0x11, 0x12, 0x15, 0x18, 0x79, 0x7D, 0x80, 0xFF])
+        foreach (byte opcode in (byte[])[0x03, 0x06, 0x07, 0x0A, 0x0D, 0x0E, 0x11, 0x12, 0x15, 0x18, 0x79, 0x7A, 0x7D, 0x80, 0xFF])
         {
             yield return Io($"io/opcode-{opcode:X2}", InvalidOpcode, _ => new RawCommand(opcode, 1));
         }

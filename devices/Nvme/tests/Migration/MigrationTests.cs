@@ -12,21 +12,6 @@ public sealed class MigrationTests
 {
     private const int Page = 4096;
 
-    /// <summary>Stops a controller, and has another go on with its memory as it is.</summary>
-    private static byte[] MoveIdle(NvmeRig from, NvmeRig to)
-    {
-        byte[] state = DeviceState.Save(from.Connection);
-        to.Follow(from);
-        foreach (DmaBuffer buffer in from.Buffers)
-        {
-            buffer.Span.CopyTo(to.Like(buffer).Span);
-        }
-
-        to.EnableBus();
-        Assert.Equal(Errno.None, DeviceState.TryRestore(to.Connection, state));
-        return state;
-    }
-
     [Theory]
     [InlineData(true, false)]
     [InlineData(false, false)]
@@ -110,7 +95,7 @@ public sealed class MigrationTests
         queue.Submit(first);
         NvmeRig.WaitFor(() => from.Pair.Device.Controller.FindSubmissions(3) is { HasCommands: false }, "the first of the pair is not taken");
 
-        _ = MoveIdle(from, to);
+        _ = MovingHost.MoveIdle(from, to);
         queue = queue.On(to, from);
 
         Assert.Equal(0x0203U, to.Admin.Execute(new RawCommand(0x0A).Set(10, 0x08)).Result);
@@ -142,7 +127,7 @@ public sealed class MigrationTests
         NvmeRig.WaitFor(() => from.Pair.Device.Controller.FindCompletions(2) is { HasEntries: true }, "nothing was completed");
         using InterruptSet interrupts = to.Connection.EnableInterrupts(PciInterrupt.Msix, count: 17);
 
-        _ = MoveIdle(from, to);
+        _ = MovingHost.MoveIdle(from, to);
 
         Assert.True(interrupts[2].Wait(TimeSpan.FromSeconds(10)));
         Assert.Equal(0, queue.On(to, from).Take().Status);
@@ -172,7 +157,7 @@ public sealed class MigrationTests
         Assert.Equal(0, queue.Execute(from.Transfer(0x01, 100, 1, blockSize: 4096, nsid: 3)).Status);
         byte[] identity = Identify(from, 3);
 
-        _ = MoveIdle(from, to);
+        _ = MovingHost.MoveIdle(from, to);
         queue = queue.On(to, from);
 
         Assert.Equal(identity, Identify(to, 3));
@@ -199,7 +184,7 @@ public sealed class MigrationTests
         queue.Ring();
         Assert.Equal(0, queue.Take().Status);
 
-        _ = MoveIdle(from, to);
+        _ = MovingHost.MoveIdle(from, to);
         queue = queue.On(to, from);
 
         for (int round = 0; round < 20; round++)

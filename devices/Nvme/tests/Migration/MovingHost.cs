@@ -46,6 +46,21 @@ internal sealed class MovingHost(IoLoad load, NvmeRig from, RawQueue queue)
         return outstanding;
     }
 
+    /// <summary>Stops a controller, and has another go on with its memory as it is.</summary>
+    public static byte[] MoveIdle(NvmeRig from, NvmeRig to)
+    {
+        byte[] state = DeviceState.Save(from.Connection);
+        to.Follow(from);
+        foreach (DmaBuffer buffer in from.Buffers)
+        {
+            buffer.Span.CopyTo(to.Like(buffer).Span);
+        }
+
+        to.EnableBus();
+        Assert.Equal(Errno.None, DeviceState.TryRestore(to.Connection, state));
+        return state;
+    }
+
     private static void Give(NvmeRig to, byte[] state) => Assert.Equal(state.Length, to.Connection.TryWriteMigrationData(state).Count);
 
     private void CopyMemory(NvmeRig to)
