@@ -119,16 +119,10 @@ public partial class FileDescriptor : SafeHandle
     }
 
     /// <summary>True if the file is served by a process (FUSE), which can make every access to it wait for as long as it likes.</summary>
-    public unsafe bool IsServedByProcess()
-    {
-        const int Size = 120;
-        const long FuseMagic = 0x65735546;
-        long* buffer = stackalloc long[Size / sizeof(long)];
-        buffer[0] = 0;
+    public bool IsServedByProcess() => IsOfFileSystem(0x65735546);
 
-        // SAFETY: room for the whole struct statfs of 64-bit systems, whose first member is the type.
-        return Interop.FileSystemStatus(this, buffer) == 0 && buffer[0] == FuseMagic;
-    }
+    /// <summary>True if the file's pages are huge ones of hugetlbfs, a memfd's too: such files are mapped and read, but have no <c>write(2)</c> (EINVAL).</summary>
+    public bool IsOfHugePages() => IsOfFileSystem(0x958458F6);
 
     /// <summary>
     /// True if the open file is an eventfd. One <c>readlink</c> in procfs, nothing allocated; false when procfs is not mounted.
@@ -389,5 +383,15 @@ public partial class FileDescriptor : SafeHandle
                 DangerousRelease();
             }
         }
+    }
+
+    private unsafe bool IsOfFileSystem(long magic)
+    {
+        const int Size = 120;
+        long* buffer = stackalloc long[Size / sizeof(long)];
+        buffer[0] = 0;
+
+        // SAFETY: room for the whole struct statfs of 64-bit systems, whose first member is the type.
+        return Interop.FileSystemStatus(this, buffer) == 0 && buffer[0] == magic;
     }
 }

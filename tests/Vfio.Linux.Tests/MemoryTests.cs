@@ -164,6 +164,48 @@ public sealed class MemoryTests
         }
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(5000)]
+    [InlineData(300_000)]
+    public void MappingWriter_writes_what_is_there_and_fails_behind_the_end(int length)
+    {
+        const int Size = 1 << 20;
+        using MemFd memory = new("shrinks", Size, sealable: false);
+        Assert.Equal(Errno.None, MemoryMapping.TryMap(memory.Descriptor, 0, Size, MemoryProtection.ReadWrite, out MemoryMapping? mapping));
+        using (mapping)
+        {
+            using MappingWriter writer = new(mapping!);
+            byte[] bytes = new byte[length];
+            Random.Shared.NextBytes(bytes);
+            Assert.Equal(Errno.None, writer.TryWrite(777, bytes));
+            Assert.True(mapping!.Slice(777, length).SequenceEqual(bytes));
+            Assert.Equal(Errno.None, writer.TryWrite(Size, []));
+            Assert.Throws<ArgumentOutOfRangeException>(() => writer.TryWrite((nuint)(Size - length + 1), bytes));
+
+            // The file ends in the middle of the bytes, and then before them.
+            nuint end = ((nuint)length / 2 / s_page * s_page) + s_page;
+            Assert.Equal(Errno.None, memory.Descriptor.TrySetLength(end));
+            Assert.Equal(Errno.EFAULT, writer.TryWrite(end - 1, new byte[length + 1]));
+            Assert.Equal(Errno.EFAULT, writer.TryWrite(Size / 2, bytes));
+            Assert.Equal(Errno.None, writer.TryWrite(0, [1]));
+            writer.Dispose();
+            Assert.Throws<ObjectDisposedException>(() => writer.TryWrite(0, bytes));
+        }
+    }
+
+    [Fact]
+    public void MappingWriter_to_read_only_memory_is_EFAULT()
+    {
+        using MemFd memory = new("read-only", s_page);
+        Assert.Equal(Errno.None, MemoryMapping.TryMap(memory.Descriptor, 0, s_page, MemoryProtection.Read, out MemoryMapping? mapping));
+        using (mapping)
+        {
+            using MappingWriter writer = new(mapping!);
+            Assert.Equal(Errno.EFAULT, writer.TryWrite(0, new byte[1]));
+        }
+    }
+
     [Fact]
     public void TryDiscard_leaves_zeros_in_whole_pages()
     {

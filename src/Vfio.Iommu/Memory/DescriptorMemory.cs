@@ -64,9 +64,27 @@ public static class DescriptorMemory
             return Errno.EINVAL;
         }
 
-        source = new DescriptorMemorySource(descriptor, offset, length, writable);
+        FileWindow? window = null;
+        if (NeedsWindow(descriptor, in status, writable))
+        {
+            (ulong start, ulong end) = Around(in status, offset, length, UnitOf(in status));
+            error = TryMap(descriptor, start, end, writable, DescriptorMemoryPolicy.Safe, out MemoryMapping? mapping);
+            if (error != Errno.None)
+            {
+                return error;
+            }
+
+            window = new FileWindow(mapping!, start, writable, budgeted: true);
+        }
+
+        DescriptorMemorySource file = new(descriptor, offset, length, writable);
+        source = window is null ? file : new HugePageFileSource(file, window);
         return Errno.None;
     }
+
+    /// <summary>Whether a file that is not to be touched must be mapped all the same, for the kernel to write to it.</summary>
+    internal static bool NeedsWindow(FileDescriptor descriptor, in FileStatus status, bool writable)
+        => writable && status.Kind == FileKind.Regular && status.BlockSize > PageSize && descriptor.IsOfHugePages();
 
     /// <summary>Checks a part of a file against the file.</summary>
     /// <returns>As for <see cref="TryCreate"/>.</returns>

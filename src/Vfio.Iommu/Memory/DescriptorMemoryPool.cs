@@ -33,7 +33,7 @@ public sealed class DescriptorMemoryPool : IDisposable
 
     /// <summary>Makes an empty pool.</summary>
     /// <param name="policy">How the peer's memory is reached.</param>
-    /// <param name="maximumMappings">Mappings at a time; what would need a further one is reached by positioned reads and writes.</param>
+    /// <param name="maximumMappings">Mappings at a time; what would need a further one is reached by positioned reads and writes, but for files of huge pages, which have no writes (<see cref="Errno.ENOSPC"/>).</param>
     public DescriptorMemoryPool(DescriptorMemoryPolicy policy, int maximumMappings)
     {
         _policy = policy;
@@ -78,10 +78,10 @@ public sealed class DescriptorMemoryPool : IDisposable
         bool writable = (access & DmaAccess.Write) != 0;
         if (mayMap && _policy != DescriptorMemoryPolicy.NeverMap)
         {
-            error = GetWindow(descriptor, in status, offset, length, writable, out FileWindow? window);
+            error = GetWindow(descriptor, in status, offset, length, writable, isGuarded: false, out FileWindow? mapped);
             if (error == Errno.None)
             {
-                source = window!.Show(offset, length);
+                source = mapped!.Show(offset, length);
                 Spent(descriptor); // The mapping keeps the file.
                 return Errno.None;
             }
@@ -98,13 +98,25 @@ public sealed class DescriptorMemoryPool : IDisposable
             return Errno.None;
         }
 
+        FileWindow? window = null;
+        if (DescriptorMemory.NeedsWindow(descriptor, in status, writable))
+        {
+            error = GetWindow(descriptor, in status, offset, length, writable, isGuarded: true, out window);
+            if (error != Errno.None)
+            {
+                return error;
+            }
+        }
+
         SharedDescriptor? shared = Share(descriptor, in status, mode);
         if (shared is null)
         {
+            window?.Leave();
             return Errno.EINVAL;
         }
 
-        source = new DescriptorMemorySource(shared.File, offset, length, writable) { Shared = shared };
+        DescriptorMemorySource file = new(shared.File, offset, length, writable) { Shared = shared };
+        source = window is null ? file : new HugePageFileSource(file, window);
         return Errno.None;
     }
 
@@ -174,11 +186,12 @@ public sealed class DescriptorMemoryPool : IDisposable
     }
 
     /// <summary>Finds or maps the window that a part of a file lies in, and counts the caller as its user.</summary>
+    /// <param name="isGuarded">Whether nobody touches the window but the kernel, so that any file may be mapped. Such a window is never shown to others.</param>
     /// <returns><see cref="Errno.ENOSPC"/> when the part is to be reached by its descriptor, otherwise as <see cref="DescriptorMemory.TryMap"/>.</returns>
-    private Errno GetWindow(FileDescriptor descriptor, in FileStatus status, ulong offset, ulong length, bool writable, out FileWindow? window)
+    private Errno GetWindow(FileDescriptor descriptor, in FileStatus status, ulong offset, ulong length, bool writable, bool isGuarded, out FileWindow? window)
     {
         bool isFile = status.Kind == FileKind.Regular;
-        FileWindowKey key = new(status.Device, status.Inode, writable, offset / Unit, (offset + length - 1) / Unit);
+        FileWindowKey key = new(status.Device, status.Inode, writable, isGuarded, offset / Unit, (offset + length - 1) / Unit);
         lock (_lock)
         {
             // One that was mapped before the file grew may be too short; then the next takes its place.
@@ -203,7 +216,7 @@ public sealed class DescriptorMemoryPool : IDisposable
         }
 
         Errno error = Errno.ENOSPC;
-        if (DescriptorMemory.MayMap(descriptor, in status, _policy))
+        if (isGuarded || DescriptorMemory.MayMap(descriptor, in status, _policy))
         {
             (ulong start, ulong end) = DescriptorMemory.Around(in status, offset, length, isFile ? Unit : DescriptorMemory.UnitOf(in status));
             error = DescriptorMemory.TryMap(descriptor, start, end, writable, _policy, out MemoryMapping? mapping);

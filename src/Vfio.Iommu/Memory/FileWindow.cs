@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Vfio.Abi;
 using Vfio.Linux;
 
 namespace Vfio.Iommu;
@@ -12,6 +13,7 @@ namespace Vfio.Iommu;
 internal sealed class FileWindow(MemoryMapping mapping, ulong start, bool writable, bool budgeted)
 {
     private readonly ulong _length = mapping.Length;
+    private readonly MappingWriter _writer = new(mapping);
 
     /// <summary>The pool that may show the window again, and what it knows it by; null for a source's own.</summary>
     public DescriptorMemoryPool? Pool { get; init; }
@@ -34,12 +36,18 @@ internal sealed class FileWindow(MemoryMapping mapping, ulong start, bool writab
         return new MappedMemorySource(mapping, offset - start, length, writable, ownsMapping: false, offset) { Window = this };
     }
 
+    /// <summary>Copies to a part of the file that lies inside, by the kernel: EFAULT where the file has got shorter.</summary>
+    /// <param name="offset">Where in the file, in bytes.</param>
+    /// <param name="source">The bytes.</param>
+    public Errno TryWrite(ulong offset, ReadOnlySpan<byte> source) => _writer.TryWrite((nuint)(offset - start), source);
+
     /// <summary>A source is gone. Outside of locks: unmapping takes a while.</summary>
     public void Leave() => (Pool is null ? this : Pool.Leave(this))?.Unmap();
 
     /// <summary>Unmaps it. Nobody uses it, nor can find it.</summary>
     public void Unmap()
     {
+        _writer.Dispose();
         mapping.Dispose();
         DescriptorMemory.ReturnBudget(budgeted, _length);
     }
