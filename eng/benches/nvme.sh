@@ -4,12 +4,13 @@
 # shellcheck source=eng/benches/clients.sh
 . "$VFIO_ROOT/eng/benches/clients.sh"
 
-rounds=5 mode=polled depths=1,8,32,128 bytes=4096 writes='' backend=memory:512M doorbells=posted peer=''
-while getopts n:m:D:q:b:wN:p:c: option; do
+rounds=5 mode=polled depths=1,8,32,128 bytes=4096 writes='' backend=memory:512M doorbells=posted halt='' peer=''
+while getopts n:m:D:H:q:b:wN:p:c: option; do
   case $option in
     n) rounds=$OPTARG ;;
     m) mode=$OPTARG ;;
     D) doorbells=$OPTARG ;;
+    H) halt=$OPTARG ;;
     q) depths=$OPTARG ;;
     b) bytes=$OPTARG ;;
     w) writes=-w ;;
@@ -21,6 +22,16 @@ while getopts n:m:D:q:b:wN:p:c: option; do
 done
 
 build vunvme
+if [ -n "$halt" ]; then
+  parameter=/sys/module/haltpoll/parameters/guest_halt_poll_ns
+  if [ ! -w $parameter ]; then
+    echo "eng/bench: -H is for virtual machines whose kernel has the cpuidle governor haltpoll, and for root: $parameter cannot be written" >&2
+    exit 2
+  fi
+  halted=$(cat $parameter)
+  trap 'echo "$halted" >$parameter; cleanup' EXIT
+  echo "$halt" >$parameter
+fi
 floor='' # of a client that sleeps: one command at a time, two messages and an interrupt
 if [ "$mode$doorbells" = sleepingposted ] && [[ ,$depths, == *,1,* ]]; then
   gcc -O2 -I"$clients" -o "$work/rawirq" "$VFIO_ROOT/eng/benches/rawirq.c"
