@@ -121,16 +121,7 @@ public sealed class NvmeDevice : VfioPciDevice
     /// <param name="isOffline">Whether it cannot be read either.</param>
     /// <returns>False when there is no such namespace or zone.</returns>
     /// <remarks>ZNS Command Set 1.1 §2.1.1.3: transitions to Read Only and Offline, which nothing ends. Commands under way end as they would have.</remarks>
-    public bool WearOutZone(uint namespaceId, int zone, bool isOffline = false)
-    {
-        if (_controller.FindAllocated(namespaceId) is not { Zones: { } zones } || (uint)zone >= (uint)zones.Count)
-        {
-            return false;
-        }
-
-        zones.WearOut(zone, isOffline);
-        return true;
-    }
+    public bool WearOutZone(uint namespaceId, int zone, bool isOffline = false) => _controller.TryWearOut(namespaceId, zone, isOffline);
 
     /// <inheritdoc/>
     protected override void OnCommandChanged(PciCommand command) => UpdateBusMaster();

@@ -30,7 +30,8 @@ internal sealed partial class NvmeController
         {
             // Each piece of memory has a head, and each block of managed namespaces may have metadata.
             ulong memory = Math.Min(MemoryLength(), MaxTravellingMemory) + (_options.ManagedCapacity / 8 * 9);
-            return PlainStateLength + (long)(memory + (memory / NamespaceState.PieceLength * NamespaceState.PieceHeadLength));
+            long zones = _allocated.Sum(static ns => (long)(ns?.Zones?.Count ?? 0) * NamespaceState.ZoneLength);
+            return PlainStateLength + zones + (long)(memory + (memory / NamespaceState.PieceLength * NamespaceState.PieceHeadLength));
         }
     }
 

@@ -70,7 +70,7 @@ internal sealed partial class NvmeController
     }
 
     /// <summary>Whether there may be zoned namespaces.</summary>
-    public bool HasZones => _options.HasZones;
+    public bool HasZones { get; }
 
     /// <summary>Whether a number (CSI) is that of a command set that namespaces may have.</summary>
     public bool HasCommandSet(byte number) => number == IoCommandSet.Nvm || (number == IoCommandSet.Zoned && HasZones);
@@ -206,6 +206,25 @@ internal sealed partial class NvmeController
         AwaitQueues();
         ns.Release();
         return true;
+    }
+
+    /// <summary>Wears out a zone of a namespace.</summary>
+    /// <returns>False when there is none.</returns>
+    public bool TryWearOut(uint id, int zone, bool isOffline)
+    {
+        if (FindAllocated(id) is not { } ns || !ns.TryLease())
+        {
+            return false;
+        }
+
+        bool exists = ns.Zones is { } zones && (uint)zone < (uint)zones.Count;
+        if (exists)
+        {
+            ns.Zones!.WearOut(zone, isOffline);
+        }
+
+        ns.Release();
+        return exists;
     }
 
     /// <summary>Shows an allocated namespace to the host (Namespace Attachment).</summary>

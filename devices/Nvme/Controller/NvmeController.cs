@@ -26,6 +26,7 @@ internal sealed partial class NvmeController : IDisposable
     {
         _device = device;
         _options = options;
+        HasZones = options.HasZones;
         int pairs = options.Queues + 1;
         _submissions = new SubmissionQueue?[pairs];
         _completions = new CompletionQueue?[pairs];

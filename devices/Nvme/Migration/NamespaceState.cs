@@ -11,6 +11,9 @@ internal sealed class NamespaceState
 
     public const int PieceHeadLength = sizeof(ulong) + sizeof(uint);
 
+    /// <summary>Bytes of a zone that is not empty: that there is one, which, its state, how far it is written.</summary>
+    public const int ZoneLength = 1 + sizeof(uint) + 1 + sizeof(ulong);
+
     private const ulong EndOfPieces = ulong.MaxValue;
     private readonly List<(ulong Start, ulong End)> _unreadable = [];
     private readonly List<(int Index, ZoneState State, ulong Written)> _zones = [];

@@ -26,6 +26,8 @@ internal sealed class FrameFinder : IDisposable
         {
             case UserMemorySource user:
                 return TryName(user.Memory, user.PlacementHint(offset), out frame);
+            case HugePageFileSource huge:
+                return TryFind(huge.File, offset, out frame);
             case DescriptorMemorySource file:
                 Errno error = file.Descriptor.TryGetStatus(out FileStatus status);
                 frame = new MemoryFrame(null, status.Device, status.Inode, file.PlacementHint(offset) / PageSize);

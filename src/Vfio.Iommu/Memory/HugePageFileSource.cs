@@ -11,6 +11,8 @@ namespace Vfio.Iommu;
 /// <param name="window">A mapping of it; left with the source.</param>
 internal sealed class HugePageFileSource(DescriptorMemorySource file, FileWindow window) : MemorySource
 {
+    public DescriptorMemorySource File => file;
+
     /// <inheritdoc/>
     public override ulong Length => file.Length;
 

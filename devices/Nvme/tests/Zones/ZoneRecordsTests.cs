@@ -159,6 +159,33 @@ public sealed class ZoneRecordsTests
         Assert.Equal(-1, next.Data.Slice(0, 4096).IndexOfAnyExcept((byte)2));
     }
 
+    [Fact]
+    public async Task Many_zones_travel_too()
+    {
+        const int Zones = 400_000;
+        NvmeOptions Many() => new() { Namespaces = [new() { Size = (ulong)Zones << 16, Backend = static size => new NullBackend(size), Zones = new() { Size = 1 << 16 } }] };
+        await using var from = new ZonedRig(Many(), overSocket: true);
+        await using NvmeRig to = new(Many(), overSocket: true, enable: false);
+        for (int i = 0; i < Zones; i += 1000)
+        {
+            Assert.Equal(0, from.Queue.Execute(from.Rig.Transfer(0x7D, (ulong)i * 128, 1)).Status);
+        }
+
+        Assert.Equal(0, from.Send(Finish | All));
+        for (int i = 1; i < Zones; i++)
+        {
+            Assert.True(from.Rig.Pair.Device.WearOutZone(1, i));
+        }
+
+        byte[] state = MovingHost.MoveIdle(from.Rig, to);
+        Assert.InRange(state.Length, Zones * 14, (Zones * 14) + (1 << 20));
+        RawQueue queue = from.Queue.On(to, from.Rig);
+        ZoneReport report = ZoneReport.Get(to, queue, room: 2, filter: 6);
+        Assert.Equal(Zones - 1UL, report.Count);
+        Assert.Equal([ReadOnly, ReadOnly], report.Zones.Select(static zone => zone.State));
+        Assert.Equal(Full, ZoneReport.Get(to, queue, room: 1).Zones[0].State);
+    }
+
     private sealed class FailingRecords(int length) : INvmeBackend
     {
         private readonly MemoryBackend _memory = new((ulong)length);
