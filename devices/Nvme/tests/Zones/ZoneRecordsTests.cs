@@ -99,14 +99,14 @@ public sealed class ZoneRecordsTests
     [Fact]
     public async Task Write_whose_record_fails_is_not_acknowledged()
     {
-        var records = new FailingRecords(4096);
+        var records = new TestBackend(4096);
         await using var zoned = new ZonedRig(new NvmeOptions { Namespaces = [new() { Size = 8 << 17, Zones = new() { Size = 1 << 17, Backend = _ => records } }] });
         Assert.Equal(0, zoned.Write(At(0), 8));
-        records.Fails = true;
+        records.Failure = Errno.EIO;
         Assert.Equal(0x280, zoned.Write(At(0, 8), 8));
         Assert.Equal(0x280, zoned.Append(1, 8).Status);
         Assert.Equal(0x280, zoned.Send(Finish, 2));
-        records.Fails = false;
+        records.Failure = Errno.None;
         Assert.Equal(0, zoned.Write(zoned.Zone(0).Pointer, 8));
     }
 
@@ -184,31 +184,6 @@ public sealed class ZoneRecordsTests
         Assert.Equal(Zones - 1UL, report.Count);
         Assert.Equal([ReadOnly, ReadOnly], report.Zones.Select(static zone => zone.State));
         Assert.Equal(Full, ZoneReport.Get(to, queue, room: 1).Zones[0].State);
-    }
-
-    private sealed class FailingRecords(int length) : INvmeBackend
-    {
-        private readonly MemoryBackend _memory = new((ulong)length);
-
-        public bool Fails { get; set; }
-
-        public ulong Length => _memory.Length;
-
-        public bool MayWait => false;
-
-        public bool HasVolatileCache => false;
-
-        public bool IsReadOnly => false;
-
-        public Errno Read(ulong offset, Span<byte> destination) => _memory.Read(offset, destination);
-
-        public Errno Write(ulong offset, ReadOnlySpan<byte> source) => Fails ? Errno.EIO : _memory.Write(offset, source);
-
-        public Errno Flush() => Errno.None;
-
-        public Errno Clear(ulong offset, ulong length) => _memory.Clear(offset, length);
-
-        public void Dispose() => _memory.Dispose();
     }
 
     /// <summary>Memory with a cache that notes when it is flushed.</summary>

@@ -19,13 +19,7 @@ public sealed class ZoneReportTests
     public async Task Report_has_the_zones_of_a_state(byte filter, int[] zones)
     {
         await using var zoned = new ZonedRig();
-        Assert.Equal(0, zoned.Write(At(1), 8));
-        Assert.Equal(0, zoned.Send(Open, 2));
-        Assert.Equal(0, zoned.Write(At(3), 8));
-        Assert.Equal(0, zoned.Send(Close, 3));
-        Assert.Equal(0, zoned.Send(Finish, 4));
-        Assert.True(zoned.Rig.Pair.Device.WearOutZone(1, 5));
-        Assert.True(zoned.Rig.Pair.Device.WearOutZone(1, 6, isOffline: true));
+        zoned.MakeOneOfEach();
 
         ZoneReport report = ZoneReport.Get(zoned.Rig, zoned.Queue, filter: filter);
 

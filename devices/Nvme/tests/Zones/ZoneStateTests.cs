@@ -92,12 +92,7 @@ public sealed class ZoneStateTests
     public async Task Select_all_means_the_zones_that_are_in_a_state_for_it(uint action, int[] next)
     {
         await using var zoned = new ZonedRig();
-        Assert.Equal(0, zoned.Write(At(1), 8));
-        Assert.Equal(0, zoned.Send(Open, 2));
-        Assert.Equal(0, zoned.Write(At(3), 8));
-        Assert.Equal(0, zoned.Send(Close, 3));
-        Assert.Equal(0, zoned.Send(Finish, 4));
-        Assert.True(zoned.Rig.Pair.Device.WearOutZone(1, 5));
+        zoned.MakeOneOfEach();
 
         Assert.Equal(0, zoned.Send(action | All, zone: 7));
 

@@ -71,6 +71,18 @@ internal sealed class ZonedRig : IAsyncDisposable
     /// <summary>Zone Management Send.</summary>
     public int Send(uint action, int zone = 0) => Queue.Execute(new RawCommand(0x79, 1).Set(10, (uint)At(zone)).Set(13, action)).Status;
 
+    /// <summary>Makes zones 1 to 6 opened by a write, opened by the host, closed, full, read-only and offline; 0 and 7 stay empty.</summary>
+    public void MakeOneOfEach()
+    {
+        Assert.Equal(0, Write(At(1), 8));
+        Assert.Equal(0, Send(Open, 2));
+        Assert.Equal(0, Write(At(3), 8));
+        Assert.Equal(0, Send(Close, 3));
+        Assert.Equal(0, Send(Finish, 4));
+        Assert.True(Rig.Pair.Device.WearOutZone(1, 5));
+        Assert.True(Rig.Pair.Device.WearOutZone(1, 6, isOffline: true));
+    }
+
     public ZoneReport.Zone Zone(int zone) => ZoneReport.Get(Rig, Queue, At(zone), room: 1).Zones[0];
 
     public int State(int zone) => Zone(zone).State;
