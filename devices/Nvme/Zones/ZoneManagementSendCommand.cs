@@ -55,11 +55,11 @@ internal static class ZoneManagementSendCommand
         ns.Writers.EnterAlone();
         for (int i = isAll ? 0 : index, end = isAll ? zones.Count : index + 1; i < end && status == NvmeStatus.Success && !request.Queue.IsClosed; i++)
         {
-            ZoneState state = zones.Look(i, out ulong written);
-            bool isForAll = ZoneTable.IsForAll(state, ZoneAction.Reset);
-            if (isForAll && written != 0)
+            // All of the zone: writes that failed may have left something behind the write pointer.
+            bool isForAll = ZoneTable.IsForAll(zones.Look(i, out _), ZoneAction.Reset);
+            if (isForAll)
             {
-                status = ns.Clear(format, zones.StartOf(i) >> format.BlockShift, written >> format.BlockShift).ToWriteStatus();
+                status = ns.Clear(format, zones.StartOf(i) >> format.BlockShift, zones.Capacity >> format.BlockShift).ToWriteStatus();
             }
 
             if (status == NvmeStatus.Success && (isForAll || !isAll))

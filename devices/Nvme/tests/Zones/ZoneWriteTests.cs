@@ -154,6 +154,16 @@ public sealed class ZoneWriteTests
         Assert.Equal((ImplicitlyOpened, At(0, 8)), (zoned.State(0), zoned.Zone(0).Pointer));
         Assert.Equal(0, zoned.Write(At(0, 8), 184));
         Assert.Equal(Full, zoned.State(0));
+        Assert.Equal(0, zoned.Send(Reset));
+
+        // What a part of it has left behind the pointer goes with a reset.
+        RawCommand half = zoned.Rig.Transfer(0x01, At(0), 16);
+        zoned.Rig.Data.Slice(0, 4096).Fill(0x77);
+        half.Prp2 = 0x00F0_0000_0000;
+        Assert.Equal(0x004, zoned.Queue.Execute(half).Status);
+        Assert.Equal(At(0), zoned.Zone(0).Pointer);
+        Assert.Equal(0, zoned.Send(Reset));
+        Assert.Equal((0, 0), zoned.Read(At(0), 16));
     }
 
     [Fact]
