@@ -59,7 +59,7 @@ internal sealed partial class NvmeController
         {
             foreach (NvmeNamespace? ns in _allocated)
             {
-                if (ns is { Backend: WatchedBackend { IsDegraded: true } } or { Metadata: WatchedBackend { IsDegraded: true } } or { Zones.Records.IsDegraded: true })
+                if (ns is { IsDegraded: true })
                 {
                     return true;
                 }

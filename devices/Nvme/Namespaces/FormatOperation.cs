@@ -136,7 +136,7 @@ internal sealed class FormatOperation(NvmeController controller)
 
         ns.Unreadable.Clear();
         Errno cleared = ns.Metadata?.Clear(0, NvmeNamespace.MetadataOf(length)) ?? Errno.None;
-        if (cleared == Errno.None && ns.Zones?.Clear() is not (null or NvmeStatus.Success))
+        if (cleared == Errno.None && ns.Zones?.ActOnAll(ZoneAction.Reset) is not (null or NvmeStatus.Success))
         {
             cleared = Errno.EIO;
         }

@@ -178,6 +178,9 @@ internal sealed class NvmeNamespace
     /// <summary>Whether what was written may be lost until a flush.</summary>
     public bool HasCache => Backend.HasVolatileCache || Metadata is { HasVolatileCache: true } || Zones is { Records.HasVolatileCache: true };
 
+    /// <summary>Whether what keeps it is gone, or has lost something.</summary>
+    public bool IsDegraded => Backend is WatchedBackend { IsDegraded: true } || Metadata is WatchedBackend { IsDegraded: true } || Zones is { Records.IsDegraded: true };
+
     /// <summary>Keeps the backends until <see cref="Release"/>.</summary>
     /// <returns>False when they are gone.</returns>
     public bool TryLease()

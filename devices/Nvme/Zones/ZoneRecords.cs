@@ -15,15 +15,15 @@ internal sealed class ZoneRecords : IDisposable
     private const ulong Magic = 0x454E_4F5A_4F49_4656;
 
     private readonly INvmeBackend _storage;
-    private readonly byte[] _loaded;
 
     /// <summary>Takes the records that there are, or begins with all zones empty where there is nothing.</summary>
     /// <param name="storage">Where they are; disposed with this, not when it throws.</param>
     /// <param name="zoneSize">Bytes of a zone.</param>
     /// <param name="zoneCapacity">Bytes of a zone that can be written.</param>
     /// <param name="count">Number of zones.</param>
+    /// <param name="loaded">What was recorded before the program began, for <see cref="Read"/>.</param>
     /// <exception cref="IOException">The records are of other zones, or cannot be read or written.</exception>
-    public ZoneRecords(INvmeBackend storage, ulong zoneSize, ulong zoneCapacity, int count)
+    public ZoneRecords(INvmeBackend storage, ulong zoneSize, ulong zoneCapacity, int count, out byte[] loaded)
     {
         _storage = storage;
         ulong length = LengthFor((ulong)count);
@@ -32,8 +32,8 @@ internal sealed class ZoneRecords : IDisposable
             throw new IOException($"The zone records have {storage.Length} bytes; {length} are needed for {count} zones.");
         }
 
-        _loaded = new byte[length];
-        Check(storage.Read(0, _loaded), "read");
+        loaded = new byte[length];
+        Check(storage.Read(0, loaded), "read");
         Span<byte> head = stackalloc byte[HeadLength];
         head.Clear();
         BinaryPrimitives.WriteUInt64LittleEndian(head, Magic);
@@ -41,7 +41,7 @@ internal sealed class ZoneRecords : IDisposable
         BinaryPrimitives.WriteUInt64LittleEndian(head[16..], zoneSize);
         BinaryPrimitives.WriteUInt64LittleEndian(head[24..], zoneCapacity);
         BinaryPrimitives.WriteUInt64LittleEndian(head[32..], (ulong)count);
-        Span<byte> found = _loaded.AsSpan(0, HeadLength);
+        Span<byte> found = loaded.AsSpan(0, HeadLength);
         if (!found.ContainsAnyExcept((byte)0))
         {
             if (!storage.IsReadOnly)
@@ -73,12 +73,13 @@ internal sealed class ZoneRecords : IDisposable
     public static ulong LengthFor(ulong count) => (HeadLength + (count * RecordLength) + Granule - 1) / Granule * Granule;
 
     /// <summary>What was recorded before the program began.</summary>
+    /// <param name="loaded">What the constructor read.</param>
     /// <param name="index">The zone.</param>
     /// <param name="written">Bytes that are written.</param>
     /// <returns>Read-only or offline; else empty.</returns>
-    public ZoneState Read(int index, out ulong written)
+    public static ZoneState Read(ReadOnlySpan<byte> loaded, int index, out ulong written)
     {
-        ReadOnlySpan<byte> record = _loaded.AsSpan(HeadLength + (index * RecordLength), RecordLength);
+        ReadOnlySpan<byte> record = loaded.Slice(HeadLength + (index * RecordLength), RecordLength);
         written = BinaryPrimitives.ReadUInt64LittleEndian(record);
         return record[8] == 0 ? ZoneState.Empty : (ZoneState)record[8];
     }

@@ -42,8 +42,8 @@ internal sealed class ZoneTable : IDisposable
         Array.Fill(_zones, new Zone { State = ZoneState.Empty });
         if (records is not null)
         {
-            Records = new ZoneRecords(records, Size, Capacity, _zones.Length);
-            Load(Records);
+            Records = new ZoneRecords(records, Size, Capacity, _zones.Length, out byte[] loaded);
+            Load(loaded);
         }
     }
 
@@ -180,7 +180,7 @@ internal sealed class ZoneTable : IDisposable
         return Record(index);
     }
 
-    /// <summary>Does something to all zones that are in a state for it (Select All).</summary>
+    /// <summary>Does something to all zones that are in a state for it (Select All). For a reset all blocks have been cleared, and nothing else runs.</summary>
     public NvmeStatus ActOnAll(ZoneAction action)
     {
         NvmeStatus status = NvmeStatus.Success;
@@ -224,21 +224,6 @@ internal sealed class ZoneTable : IDisposable
         }
 
         _ = Record(index);
-    }
-
-    /// <summary>The blocks have been cleared, all of them: what is not worn out is empty.</summary>
-    public NvmeStatus Clear()
-    {
-        NvmeStatus status = NvmeStatus.Success;
-        for (int i = 0; i < _zones.Length && status == NvmeStatus.Success; i++)
-        {
-            if (IsForAll(Look(i, out _), ZoneAction.Reset))
-            {
-                status = Act(i, ZoneAction.Reset);
-            }
-        }
-
-        return status;
     }
 
     /// <summary>Takes the states of another table with zones of this kind. Nothing runs.</summary>
@@ -380,11 +365,11 @@ internal sealed class ZoneTable : IDisposable
     }
 
     /// <summary>As after a power cycle: what was open is closed, or empty when nothing of it is written.</summary>
-    private void Load(ZoneRecords records)
+    private void Load(ReadOnlySpan<byte> loaded)
     {
         for (int i = 0; i < _zones.Length; i++)
         {
-            ZoneState recorded = records.Read(i, out ulong written);
+            ZoneState recorded = ZoneRecords.Read(loaded, i, out ulong written);
             ZoneState state = recorded != ZoneState.Empty ? recorded
                 : written == 0 ? ZoneState.Empty
                 : written == Capacity ? ZoneState.Full

@@ -13,7 +13,7 @@ namespace Vfio.Iommu;
 internal sealed class FileWindow(MemoryMapping mapping, ulong start, bool writable, bool budgeted)
 {
     private readonly ulong _length = mapping.Length;
-    private readonly MappingWriter _writer = new(mapping);
+    private MappingWriter? _writer;
 
     /// <summary>The pool that may show the window again, and what it knows it by; null for a source's own.</summary>
     public DescriptorMemoryPool? Pool { get; init; }
@@ -39,7 +39,7 @@ internal sealed class FileWindow(MemoryMapping mapping, ulong start, bool writab
     /// <summary>Copies to a part of the file that lies inside, by the kernel: EFAULT where the file has got shorter.</summary>
     /// <param name="offset">Where in the file, in bytes.</param>
     /// <param name="source">The bytes.</param>
-    public Errno TryWrite(ulong offset, ReadOnlySpan<byte> source) => _writer.TryWrite((nuint)(offset - start), source);
+    public Errno TryWrite(ulong offset, ReadOnlySpan<byte> source) => Writer.TryWrite((nuint)(offset - start), source);
 
     /// <summary>A source is gone. Outside of locks: unmapping takes a while.</summary>
     public void Leave() => (Pool is null ? this : Pool.Leave(this))?.Unmap();
@@ -47,8 +47,11 @@ internal sealed class FileWindow(MemoryMapping mapping, ulong start, bool writab
     /// <summary>Unmaps it. Nobody uses it, nor can find it.</summary>
     public void Unmap()
     {
-        _writer.Dispose();
+        _writer?.Dispose();
         mapping.Dispose();
         DescriptorMemory.ReturnBudget(budgeted, _length);
     }
+
+    /// <summary>Made at the first use: of few windows is there one.</summary>
+    private MappingWriter Writer => _writer ?? Interlocked.CompareExchange(ref _writer, new MappingWriter(mapping), null) ?? _writer;
 }
